@@ -1,0 +1,1 @@
+"""Things in the field and the world they sense."""

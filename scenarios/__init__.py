@@ -1,0 +1,1 @@
+"""One scenario file: schema, loading, wiring, runner, requirements, statistics, results, report."""

@@ -1,0 +1,1 @@
+"""The cloud, a module a component: its simulated behaviour beside its real adapter."""

@@ -1,0 +1,30 @@
+"""The exceptions of the product.
+
+WindtunnelError
+ |- InputError          bad input of a user; the command line ends with exit code 2
+ |- EnvironmentMissing  something the machine lacks, with the line that installs it; exit code 4
+ |- ConservationError   the message ledger of a run does not add up: a defect of ours
+ `- LimitReached        a named bound of a run was hit
+"""
+
+from __future__ import annotations
+
+
+class WindtunnelError(Exception):
+    """Base of every error that is shown to a user without a traceback."""
+
+
+class InputError(WindtunnelError):
+    """Bad input: the message says what was wrong, what was expected and the nearest valid name."""
+
+
+class EnvironmentMissing(WindtunnelError):
+    """The machine lacks something; the message ends with the line that installs it."""
+
+
+class ConservationError(WindtunnelError):
+    """Messages sent do not equal messages delivered, lost, expired and queued."""
+
+
+class LimitReached(WindtunnelError):
+    """A bound on events, observations or time was hit; the message names the bound."""

@@ -1,0 +1,1 @@
+"""How things run: behaviours, the kernel that drives them, pacing, randomness, stations, observations."""

@@ -1,0 +1,1 @@
+"""Sans-IO MQTT: topic filters, packet sizes, client and broker session machines."""

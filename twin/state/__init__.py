@@ -1,0 +1,1 @@
+"""What is mirrored: shadows and rules."""

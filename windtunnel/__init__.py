@@ -1,0 +1,1 @@
+"""The front door: command line, pytest plugin and public API."""
