@@ -1,10 +1,10 @@
 """The exceptions of the product.
 
 WindtunnelError
- |- InputError          bad input of a user; the command line ends with exit code 2
- |- EnvironmentMissing  something the machine lacks, with the line that installs it; exit code 4
- |- ConservationError   the message ledger of a run does not add up: a defect of ours
- `- LimitReached        a named bound of a run was hit
+ |- InputError               bad input of a user; the command line ends with exit code 2
+ |- MissingEnvironmentError  something the machine lacks, with the line that installs it; exit code 4
+ |- ConservationError        the message ledger of a run does not add up: a defect of ours
+ `- LimitError               a named bound of a run was hit
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class InputError(WindtunnelError):
     """Bad input: the message says what was wrong, what was expected and the nearest valid name."""
 
 
-class EnvironmentMissing(WindtunnelError):
+class MissingEnvironmentError(WindtunnelError):
     """The machine lacks something; the message ends with the line that installs it."""
 
 
@@ -26,5 +26,5 @@ class ConservationError(WindtunnelError):
     """Messages sent do not equal messages delivered, lost, expired and queued."""
 
 
-class LimitReached(WindtunnelError):
+class LimitError(WindtunnelError):
     """A bound on events, observations or time was hit; the message names the bound."""

@@ -56,10 +56,14 @@ Event: TypeAlias = Started | Woken | Received | LinkChanged
 
 
 class Send(Value, frozen=True):
-    """Hand a message to the network, for the node named `to`."""
+    """Hand a message to the network, for the node named `to`.
+
+    It belongs to the causal chain of the reaction, or to `trace` when the node held it for a while.
+    """
 
     to: NodeId
     message: Message
+    trace: int = 0
 
 
 class Wake(Value, frozen=True):
@@ -119,6 +123,11 @@ class Context(Protocol):
     @property
     def random(self) -> Stream:
         """The node's own random stream."""
+        ...
+
+    @property
+    def trace(self) -> int:
+        """The causal chain of this reaction (0: it starts one); keep it with a message that is held."""
         ...
 
     def sense(self, quantity: str) -> float:

@@ -34,6 +34,7 @@ class Blocks:
         self._size = FIRST_BLOCK
 
     def __call__(self) -> float:
+        """The next draw."""
         if not self._left:
             self._left = self._draw(self._size).tolist()
             self._left.reverse()

@@ -1,0 +1,358 @@
+"""The kernel: runs behaviours on a clock.
+
+SimPy's environment is the event queue and the clock; the kernel lets behaviours react, performs their
+effects, and owns the random streams, the message ledger and the observations. Virtual and wall-clock
+runs differ in the pacer only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from functools import partial
+from heapq import heappop, heappush
+from typing import Any
+
+import simpy
+
+from twin.errors import LimitError
+from twin.kernel.behaviour import (
+    Actuate,
+    Behaviour,
+    Context,
+    Drop,
+    Effect,
+    Event,
+    LinkChanged,
+    NodeId,
+    Observe,
+    Received,
+    Send,
+    Started,
+    Wake,
+    Watch,
+    Woken,
+)
+from twin.kernel.flight import Flight, Timer
+from twin.kernel.observation import Ledger, Observations, Sample, Transfer, Transfers
+from twin.kernel.pacing import VirtualPacer
+from twin.kernel.ports import Arrival, Carrier, Pacer, World
+from twin.kernel.randomness import Stream, Streams
+from twin.kernel.station import Station
+
+MOST_EFFECTS = 500_000_000
+NODE_DOWN = "node down"
+_NORMAL = 1  # SimPy's priority of ordinary events
+
+
+@dataclass(slots=True)
+class NodeSpec:
+    """How a node is made: its behaviour (anew at each restart), what it can process, its clock's skew (s)."""
+
+    make: Callable[[], Behaviour]
+    station: Station | None = None
+    skew_s: float = 0.0
+
+
+class _Node:
+    """A running node; it is the Context its behaviour sees."""
+
+    __slots__ = ("_kernel", "_stream", "behaviour", "is_up", "node", "react", "spec", "timers", "trace")
+
+    def __init__(self, name: NodeId, spec: NodeSpec, kernel: Kernel) -> None:
+        self.node = name
+        self.spec = spec
+        self.is_up = True
+        self.trace = 0
+        self.timers: dict[str, Timer] = {}
+        self._kernel = kernel
+        self._stream: Stream | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        self.behaviour = self.spec.make()
+        self.react: Callable[[Event, Context], Iterable[Effect]] = self.behaviour.react
+
+    @property
+    def now(self) -> float:
+        return self._kernel.now + self.spec.skew_s
+
+    @property
+    def random(self) -> Stream:
+        if self._stream is None:
+            self._stream = self._kernel.streams.stream(self.node, "behaviour")
+        return self._stream
+
+    def sense(self, quantity: str) -> float:
+        return self._kernel.sense(self.node, quantity)
+
+
+class Kernel:
+    """Runs nodes over a carrier, in a world, at a pacer's speed.
+
+    `is_traced` keeps every transfer between nodes (`transfers`), for message chains.
+    """
+
+    def __init__(
+        self,
+        nodes: dict[NodeId, NodeSpec],
+        carrier: Carrier,
+        streams: Streams,
+        pacer: Pacer | None = None,
+        *,
+        is_traced: bool = False,
+        effect_limit: int = MOST_EFFECTS,
+    ) -> None:
+        self.env = simpy.Environment()
+        self.streams = streams
+        self.world: World | None = None
+        self.ledger = Ledger()
+        self.observations = Observations()
+        self.transfers = Transfers() if is_traced else None
+        self._pacer = pacer or VirtualPacer()
+        self._carrier = carrier
+        self._effects_left = effect_limit
+        self._traces = 0
+        self._identities = 0
+        self._queue: list[Any] = self.env._queue  # noqa: SLF001  (absolute times: see schedule)
+        self._number = self.env._eid.__next__  # noqa: SLF001
+        self._serve = (self._receive,)
+        self._wake = (self._woken,)
+        self._nodes = {name: _Node(name, spec, self) for name, spec in nodes.items()}
+        self._is_started = False
+
+    # the timeline offered to carriers and stations ---------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start of the run."""
+        return self.env._now  # noqa: SLF001  (the public property costs a call on the hot path)
+
+    def schedule(self, at_s: float, flight: Flight, then: tuple[Callable[[Flight], None], ...]) -> None:
+        """Call the function in `then` with the flight at `at_s`.
+
+        Straight into SimPy's queue: its own `schedule` takes a delay, and now + (at - now) is not
+        always `at` to the bit.
+        """
+        flight.callbacks = then
+        heappush(self._queue, (at_s, _NORMAL, self._number(), flight))
+
+    def arrive(self, flight: Flight) -> None:
+        """The flight reached its node: it queues at the station, then the behaviour reacts."""
+        station = self._nodes[flight.to].spec.station
+        if station is None:
+            self._receive(flight)
+        else:
+            station.accept(flight, self, self._serve)
+
+    def lose(self, flight: Flight, where: str, cause: str) -> None:
+        """The flight ends here, accounted as lost."""
+        self.ledger.lost[where, cause] += 1
+        if self.transfers is not None:
+            self.transfers.add(_transfer(flight, self.now, f"lost at {where}: {cause}"))
+
+    # the outside ---------------------------------------------------------------------------------------
+
+    def run(self, until_s: float) -> None:
+        """Run to `until_s` (seconds since the start); may be called again to go on."""
+        if not self._is_started:
+            self._is_started = True
+            for node in self._nodes.values():
+                self._react(node, Started())
+        if isinstance(self._pacer, VirtualPacer):
+            self._run_virtual(until_s)
+        else:
+            self._run_paced(until_s)
+        self.ledger.check(self.in_flight())
+
+    def _run_virtual(self, until_s: float) -> None:
+        """SimPy's `run` with its `step` written in line, which makes the whole run a fifth faster."""
+        queue, env = self._queue, self.env
+        while queue and queue[0][0] < until_s:
+            env._now, _, _, event = heappop(queue)  # noqa: SLF001
+            callbacks, event.callbacks = event.callbacks, None
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not hasattr(event, "_defused"):  # noqa: SLF001
+                raise event._value  # noqa: SLF001
+        env._now = until_s  # noqa: SLF001
+
+    def _run_paced(self, until_s: float) -> None:
+        stop = self.env.timeout(until_s - self.now)
+        while not stop.processed:
+            arrival = self._pacer.wait_until(self.env.peek())
+            if arrival is None:
+                self.env.step()
+            else:
+                self._take(arrival)
+
+    def _take(self, arrival: Arrival) -> None:
+        flight = self._launch(arrival.source, arrival.to, arrival.message, self._new_trace(), 0)
+        self.schedule(max(self.now, arrival.at_s), flight, (self.arrive,))
+
+    def call_at(self, at_s: float, action: Callable[[], None]) -> None:
+        """Call `action` at the absolute time `at_s`."""
+        timeout = self.env.timeout(at_s - self.now)
+        timeout.callbacks.append(lambda _timeout: action())
+
+    def process(self, generator: Generator[Any, Any, Any]) -> simpy.Process:
+        """Start a SimPy process, for physical worlds."""
+        return self.env.process(generator)
+
+    def observe(self, node: NodeId, measure: str, value: float) -> None:
+        """Record a value from outside a behaviour (the world, a fault)."""
+        self.observations.add(measure, Sample(self.now, node, value, 0))
+
+    def sense(self, node: NodeId, quantity: str) -> float:
+        """What the node senses of the world."""
+        if self.world is None:
+            raise LookupError(f"node {node!r} senses {quantity!r}, but the scenario has no world")
+        return self.world.sense(node, quantity)
+
+    def behaviour(self, node: NodeId) -> Behaviour:
+        """The node's behaviour as it stands."""
+        return self._nodes[node].behaviour
+
+    def crash(self, node: NodeId) -> None:
+        """The node stops: its timers end, and what reaches it is lost until it restarts."""
+        crashed = self._nodes[node]
+        crashed.is_up = False
+        for timer in crashed.timers.values():
+            _cancel(timer)
+        crashed.timers = {}
+
+    def restart(self, node: NodeId) -> None:
+        """The node comes up again with a new behaviour; nothing of its memory is left."""
+        restarted = self._nodes[node]
+        restarted.is_up = True
+        restarted.renew()
+        self._react(restarted, Started())
+
+    def skew(self, node: NodeId, skew_s: float) -> None:
+        """Set the node's clock `skew_s` seconds ahead."""
+        self._nodes[node].spec.skew_s = skew_s
+
+    def link_changed(self, node: NodeId, peer: NodeId, *, is_up: bool) -> None:
+        """Tell a node that its own interface towards a peer went down or came back."""
+        if self._nodes[node].is_up:
+            self._react(self._nodes[node], LinkChanged(peer, is_up))
+
+    def in_flight(self) -> int:
+        """Messages that are on a link or at a station now, counted one by one."""
+        queued = sum(1 for _, _, _, event in self._queue if type(event) is Flight)
+        waiting = sum(node.spec.station.waiting for node in self._nodes.values() if node.spec.station)
+        return queued + waiting + int(getattr(self._carrier, "held_count", 0))
+
+    # reactions -----------------------------------------------------------------------------------------
+
+    def _react(self, node: _Node, event: Event, trace: int = 0, parent: int = 0) -> None:
+        node.trace = trace
+        effects = node.react(event, node)
+        if effects:
+            self._perform(node, effects, trace, parent)
+
+    def _receive(self, flight: Flight) -> None:
+        node = self._nodes[flight.to]
+        if not node.is_up:
+            self.lose(flight, flight.to, NODE_DOWN)
+            return
+        self.ledger.delivered += 1
+        if self.transfers is not None:
+            self.transfers.add(_transfer(flight, self.now, "delivered"))
+        node.trace = flight.trace
+        effects = node.react(Received(flight.message, flight.source, flight.sent_s), node)
+        if effects:
+            self._perform(node, effects, flight.trace, flight.identity)
+
+    def _woken(self, timer: Timer) -> None:
+        node = self._nodes[timer.node]
+        node.trace = timer.trace
+        effects = node.react(timer.event, node)
+        if effects:
+            self._perform(node, effects, timer.trace, timer.parent)
+
+    def _perform(self, node: _Node, effects: Iterable[Effect], trace: int, parent: int) -> None:
+        """Perform effects; those of one reaction share a trace, new if nothing caused the reaction."""
+        chain = trace
+        for effect in effects:
+            self._effects_left -= 1
+            kind = type(effect)
+            if kind is Send:
+                chain = chain or self._new_trace()
+                flight = self._launch(node.node, effect.to, effect.message, effect.trace or chain, parent)  # type: ignore[union-attr]
+                self._carrier.carry(flight, self)
+            elif kind is Wake:
+                self._set_timer(node, effect, trace, parent)  # type: ignore[arg-type]
+            elif kind is Observe:
+                chain = chain or self._new_trace()
+                self.observations.add(effect.measure, Sample(self.now, node.node, effect.value, chain))  # type: ignore[union-attr]
+            else:
+                self._perform_rare(node, effect, trace, parent)
+        if self._effects_left < 0:
+            raise LimitError("the run asked for more effects than its limit allows; is a behaviour looping?")
+
+    def _perform_rare(self, node: _Node, effect: Effect, trace: int, parent: int) -> None:
+        match effect:
+            case Watch(quantity, threshold, tag):
+                self._watch(node, quantity, threshold, partial(self._notify, node, tag, trace, parent))
+            case Actuate(name, value):
+                if self.world is not None:
+                    self.world.actuate(node.node, name, value)
+            case Drop(_, cause):
+                self.ledger.given_up[node.node, cause] += 1
+            case _:
+                raise TypeError(f"node {node.node!r} returned {effect!r}, which is not an effect")
+
+    def _watch(self, node: _Node, quantity: str, threshold: float, notify: Callable[[], None]) -> None:
+        if self.world is not None:
+            self.world.watch(node.node, quantity, threshold, notify)
+
+    def _notify(self, node: _Node, tag: str, trace: int, parent: int) -> None:
+        if node.is_up:
+            self._set_timer(node, Wake(0.0, tag), trace, parent)
+
+    # the two hot helpers ---------------------------------------------------------------------------------
+
+    def _launch(self, source: NodeId, to: NodeId, message: Any, trace: int, parent: int) -> Flight:
+        self.ledger.sent += 1
+        self._identities += 1
+        return Flight(source, to, message, self.env._now, trace, self._identities, parent)  # noqa: SLF001
+
+    def _set_timer(self, node: _Node, wake: Wake, trace: int, parent: int) -> None:
+        timer = node.timers.get(wake.tag)
+        if timer is None or timer.callbacks is not None:
+            if timer is not None:
+                _cancel(timer)
+            timer = node.timers[wake.tag] = Timer(node.node, Woken(wake.tag))
+        if wake.after_s == math.inf:
+            return
+        timer.trace = trace
+        timer.parent = parent
+        timer.callbacks = self._wake
+        heappush(self._queue, (self.env._now + wake.after_s, _NORMAL, self._number(), timer))  # noqa: SLF001
+
+    def _new_trace(self) -> int:
+        self._traces += 1
+        return self._traces
+
+
+def _transfer(flight: Flight, ended_s: float, outcome: str) -> Transfer:
+    return Transfer(
+        flight.identity,
+        flight.parent,
+        flight.trace,
+        flight.source,
+        flight.to,
+        flight.message.topic,
+        flight.message.kind,
+        flight.sent_s,
+        ended_s,
+        outcome,
+    )
+
+
+def _cancel(timer: Timer) -> None:
+    """Let a pending timer pass without effect: SimPy's queue has no removal."""
+    if timer.callbacks is not None:
+        timer.callbacks = ()
