@@ -1,0 +1,286 @@
+"""The client's side of an MQTT 3.1.1 connection, sans-IO.
+
+The owner is a behaviour: it hands in what happened and performs the effects that come back.
+
+    closed --publish/start--> connecting --CONNACK--> connected --lost--> waiting --back-off--> connecting
+                                  `--timeout, refused--> waiting          `--idle (cold)--> closed
+
+One timer serves all states, because each state waits for one thing only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from twin.errors import InputError
+from twin.kernel.behaviour import Context, Drop, Effect, NodeId, Received, Send, Wake
+from twin.message import Message
+from twin.mqtt.packets import ACCEPTED, Connect, Will, connect_message, read_connack
+from twin.mqtt.topics import check_filter
+from twin.units import Seconds
+
+QUEUE_LIMIT: Final = 1_000
+INFLIGHT_LIMIT: Final = 20
+PACKET_ID_LIMIT: Final = 65_535
+TIMER: Final = "mqtt/connection"
+IDLE_TIMER: Final = "mqtt/idle"
+CLOCK_GRAIN_S: Final = 1e-6
+
+State: TypeAlias = Literal["closed", "connecting", "connected", "waiting"]
+
+
+@dataclass(slots=True)
+class ClientSession:
+    """A client of one broker with QoS 0 and 1, an offline queue and automatic reconnection.
+
+    A `warm` session connects at the start and stays; a `cold` one connects for the next publication and
+    disconnects after `idle_close_s` without one. With `starts_connected` the handshake happened before
+    the run. `drop` says which message goes when the offline queue is full. `keep_alive_s` 0 means off.
+    """
+
+    broker: NodeId
+    client_id: str
+    keep_alive_s: Seconds = 60.0
+    clean_session: bool = False
+    session: Literal["warm", "cold"] = "warm"
+    starts_connected: bool = False
+    idle_close_s: Seconds = 30.0
+    connect_timeout_s: Seconds = 10.0
+    reconnect_min_s: Seconds = 1.0
+    reconnect_max_s: Seconds = 30.0
+    queue_limit: int = QUEUE_LIMIT
+    drop: Literal["newest", "oldest"] = "newest"
+    will: Will | None = None
+
+    state: State = field(init=False, default="closed")
+    filters: dict[str, int] = field(init=False, default_factory=dict)
+    queue: deque[Message] = field(init=False, default_factory=deque)
+    inflight: dict[int, Message] = field(init=False, default_factory=dict)
+    failures: int = field(init=False, default=0)
+    last_packet_id: int = field(init=False, default=0)
+    last_sent_s: float = field(init=False, default=0.0)
+    last_received_s: float = field(init=False, default=0.0)
+    last_publication_s: float = field(init=False, default=0.0)
+    is_ping_outstanding: bool = field(init=False, default=False)
+    has_started: bool = field(init=False, default=False)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the connection, as far as the client knows."""
+        return self.state == "connected"
+
+    @property
+    def waiting_count(self) -> int:
+        """Publications queued or sent without acknowledgement."""
+        return len(self.queue) + len(self.inflight)
+
+    # what the owner asks for -------------------------------------------------------------------------
+
+    def start(self, context: Context) -> list[Effect]:
+        """Begin at the start of the run or after a restart; a restart loses what was in memory."""
+        held = [*self.inflight.values(), *self.queue]
+        self.inflight.clear()
+        self.queue.clear()
+        self.failures = 0
+        effects: list[Effect] = [Drop(message, "restart") for message in held]
+        self.state = "closed"
+        is_restart, self.has_started = self.has_started, True
+        if self.starts_connected and not is_restart:
+            effects += self._subscribe_all()
+            effects += self._connected(context)
+        elif self.session == "warm":
+            effects += self._connect(context)
+        return effects
+
+    def publish(self, message: Message, context: Context) -> list[Effect]:
+        """Send the message, or hold it until the broker can be reached (QoS 0 as well)."""
+        if message.qos > 1:
+            raise InputError(f"topic {message.topic!r}: the client speaks QoS 0 and 1, not {message.qos}")
+        self.last_publication_s = context.now
+        if self.state == "connected" and (message.qos == 0 or self._has_room()):
+            return [self._transmit(message, context)]
+        effects = self._enqueue(message)
+        if self.state == "closed":
+            effects += self._connect(context)
+        return effects
+
+    def subscribe(self, topic_filter: str, qos: int = 1) -> list[Effect]:
+        """Subscribe now or as soon as connected; raise InputError for an invalid filter."""
+        check_filter(topic_filter)
+        self.filters[topic_filter] = qos
+        return [self._subscription(topic_filter, qos)] if self.is_connected else []
+
+    def close(self) -> list[Effect]:
+        """Disconnect in good order; the broker discards the will."""
+        farewell = [Send(self.broker, Message("", kind="disconnect"))] if self.is_connected else []
+        return [*farewell, *self._closed()]
+
+    # what happens to it ------------------------------------------------------------------------------
+
+    def received(self, event: Received, context: Context) -> tuple[list[Effect], list[Message]]:
+        """Take a packet of the broker; return effects and the application messages for the owner."""
+        if event.source != self.broker:
+            return [], []
+        self.last_received_s = context.now
+        self.is_ping_outstanding = False
+        message = event.message
+        match message.kind:
+            case "publish":
+                return self._accept(message, context), [message]
+            case "puback":
+                self.inflight.pop(message.packet_id, None)
+                return self._drain(context), []
+            case "connack" if self.state == "connecting":
+                return self._answered(message, context), []
+            case "disconnect" if self.state == "connected":
+                return self._lost(context), []
+        return [], []
+
+    def woken(self, tag: str, context: Context) -> list[Effect]:
+        """A wake with a tag beginning "mqtt/" has come."""
+        if tag == IDLE_TIMER:
+            return self._close_when_idle(context)
+        match self.state:
+            case "connecting":
+                return self._lost(context)
+            case "waiting":
+                return self._connect(context)
+            case "connected":
+                return self._keep_alive(context)
+        return []
+
+    def link_changed(self, is_up: bool, context: Context) -> list[Effect]:
+        """The owner's own interface went down (the connection is gone) or came back (connect at once)."""
+        if not is_up and self.state in ("connecting", "connected"):
+            return self._lost(context)
+        if is_up and self.state == "waiting":
+            return self._connect(context)
+        return []
+
+    # connection --------------------------------------------------------------------------------------
+
+    def _connect(self, context: Context) -> list[Effect]:
+        self.state = "connecting"
+        self.last_sent_s = context.now
+        connect = Connect(self.client_id, self.keep_alive_s, self.clean_session, self.will)
+        return [Send(self.broker, connect_message(connect)), Wake(self.connect_timeout_s, TIMER)]
+
+    def _answered(self, message: Message, context: Context) -> list[Effect]:
+        connack = read_connack(message)
+        if connack.return_code != ACCEPTED:
+            return self._lost(context)
+        effects: list[Effect] = []
+        self.failures = 0
+        if connack.is_session_present:
+            effects += self._redeliver(context)
+        else:
+            effects += self._subscribe_all()
+            self._forget_inflight()
+        return effects + self._connected(context)
+
+    def _connected(self, context: Context) -> list[Effect]:
+        self.state = "connected"
+        self.is_ping_outstanding = False
+        self.last_sent_s = self.last_received_s = self.last_publication_s = context.now
+        effects = self._drain(context)
+        effects.append(Wake(self.keep_alive_s or math.inf, TIMER))
+        if self.session == "cold":
+            effects.append(Wake(self.idle_close_s, IDLE_TIMER))
+        return effects
+
+    def _lost(self, context: Context) -> list[Effect]:
+        """Wait with full jitter below a limit that doubles with each failure."""
+        self.is_ping_outstanding = False
+        if self.session == "cold" and not self.waiting_count:
+            return self._closed()
+        self.state = "waiting"
+        longest_s = min(self.reconnect_max_s, self.reconnect_min_s * 2.0**self.failures)
+        self.failures = min(self.failures + 1, 60)
+        return [Wake(context.random.uniform(0.0, longest_s), TIMER)]
+
+    def _closed(self) -> list[Effect]:
+        self.state = "closed"
+        return [Wake(math.inf, TIMER), Wake(math.inf, IDLE_TIMER)]
+
+    def _keep_alive(self, context: Context) -> list[Effect]:
+        """Ping when either direction was silent for `keep_alive_s`; unanswered for as long again: dead."""
+        if self.is_ping_outstanding:
+            return self._lost(context)
+        quiet_s = context.now - min(self.last_sent_s, self.last_received_s)
+        if quiet_s < self.keep_alive_s - CLOCK_GRAIN_S:
+            return [Wake(self.keep_alive_s - quiet_s, TIMER)]
+        self.is_ping_outstanding = True
+        self.last_sent_s = context.now
+        return [Send(self.broker, Message("", kind="pingreq")), Wake(self.keep_alive_s, TIMER)]
+
+    def _close_when_idle(self, context: Context) -> list[Effect]:
+        if not self.is_connected:
+            return []
+        idle_s = context.now - self.last_publication_s
+        if self.waiting_count or idle_s < self.idle_close_s - CLOCK_GRAIN_S:
+            rest_s = self.idle_close_s - idle_s
+            return [Wake(rest_s if rest_s > CLOCK_GRAIN_S else self.idle_close_s, IDLE_TIMER)]
+        return self.close()
+
+    # publications ------------------------------------------------------------------------------------
+
+    def _has_room(self) -> bool:
+        return not self.queue and len(self.inflight) < INFLIGHT_LIMIT
+
+    def _enqueue(self, message: Message) -> list[Effect]:
+        if len(self.queue) < self.queue_limit:
+            self.queue.append(message)
+            return []
+        if self.drop == "newest" or not self.queue:
+            return [Drop(message, "queue full")]
+        self.queue.append(message)
+        return [Drop(self.queue.popleft(), "queue full")]
+
+    def _drain(self, context: Context) -> list[Effect]:
+        effects: list[Effect] = []
+        if self.state != "connected":
+            return effects
+        while self.queue and (self.queue[0].qos == 0 or len(self.inflight) < INFLIGHT_LIMIT):
+            effects.append(self._transmit(self.queue.popleft(), context))
+        return effects
+
+    def _transmit(self, message: Message, context: Context) -> Send:
+        self.last_sent_s = context.now
+        if message.qos:
+            message = replace(message, packet_id=self._next_packet_id())
+            self.inflight[message.packet_id] = message
+        return Send(self.broker, message)
+
+    def _redeliver(self, context: Context) -> list[Effect]:
+        """The broker kept the session: repeat what it has not acknowledged [MQTT-4.4.0-1]."""
+        self.last_sent_s = context.now
+        return [Send(self.broker, replace(message, dup=True)) for message in self.inflight.values()]
+
+    def _forget_inflight(self) -> None:
+        """The broker has no session: what it did not acknowledge is published anew, in order."""
+        self.queue.extendleft(replace(message, packet_id=0) for message in reversed(self.inflight.values()))
+        self.inflight.clear()
+
+    def _accept(self, message: Message, context: Context) -> list[Effect]:
+        if message.qos == 0:
+            return []
+        self.last_sent_s = context.now
+        return [Send(self.broker, Message("", kind="puback", packet_id=message.packet_id))]
+
+    def _subscribe_all(self) -> list[Effect]:
+        return [self._subscription(topic_filter, qos) for topic_filter, qos in self.filters.items()]
+
+    def _subscription(self, topic_filter: str, qos: int) -> Send:
+        packet_id = self._next_packet_id()
+        return Send(self.broker, Message(topic_filter, qos=qos, kind="subscribe", packet_id=packet_id))
+
+    def _next_packet_id(self) -> int:
+        while True:
+            self.last_packet_id = self.last_packet_id % PACKET_ID_LIMIT + 1
+            if self.last_packet_id not in self.inflight:
+                return self.last_packet_id
