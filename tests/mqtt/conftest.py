@@ -11,6 +11,7 @@ class FakeContext:
 
     node: str = "node"
     now: float = 0.0
+    trace: int = 0
     random: Stream = field(default_factory=lambda: Stream(1, "node", "behaviour"))
     senses: dict[str, float] = field(default_factory=dict)
 

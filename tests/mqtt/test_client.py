@@ -5,7 +5,8 @@ import pytest
 from twin.errors import InputError
 from twin.kernel.behaviour import Drop, Received, Send, Wake
 from twin.message import Message
-from twin.mqtt.client import IDLE_TIMER, INFLIGHT_LIMIT, TIMER, ClientSession
+from twin.mqtt.client import IDLE_TIMER, TIMER, ClientSession
+from twin.mqtt.outbox import INFLIGHT_LIMIT
 from twin.mqtt.packets import Connack, Connect, Will, connack_message, connect_message
 
 
@@ -59,17 +60,25 @@ def test_a_session_that_starts_connected_sends_no_connect(context):
     assert client.is_connected
 
 
-def test_a_restart_forgets_what_was_in_memory_and_connects_anew(context):
-    """After a restart the held messages are dropped, and the handshake is due even if it was not before."""
-    client = session(starts_connected=True)
+def test_after_a_restart_even_a_session_that_started_connected_connects(context):
+    """A node that comes up in mid-run has no connection from before."""
+    context.now = 100.0
+    assert [message.kind for message in sent(session(starts_connected=True).start(context))] == ["connect"]
+
+
+def test_a_message_that_waited_stays_in_its_own_causal_chain(context):
+    """What is sent later than published, or again, carries the chain in which it was published."""
+    client = session()
     client.start(context)
+    context.trace = 5
     client.publish(reading(1), context)
-
-    first, connect, _ = client.start(context)
-
-    assert first == Drop(Message("t/1", b"x", qos=1, packet_id=1), "restart")
-    assert connect.message.kind == "connect"
-    assert client.waiting_count == 0
+    context.trace = 9
+    first = acknowledge_connect(client, context)[0]
+    assert first == Send("broker", Message("t/1", b"x", qos=1, packet_id=1), trace=5)
+    client.link_changed(False, context)
+    client.woken(TIMER, context)
+    again = acknowledge_connect(client, context, is_session_present=True)[0]
+    assert again == Send("broker", Message("t/1", b"x", qos=1, packet_id=1, dup=True), trace=5)
 
 
 def test_what_is_published_before_the_connection_goes_out_with_it(context):
@@ -167,7 +176,7 @@ def test_a_full_queue_drops_by_its_policy(context, drop, lost, kept):
     client.start(context)
     effects = [effect for number in (1, 2, 3) for effect in client.publish(reading(number), context)]
     assert effects == [Drop(reading(lost), "queue full")]
-    assert [message.topic for message in client.queue] == [f"t/{number}" for number in kept]
+    assert [held.message.topic for held in client.outbox.queue] == [f"t/{number}" for number in kept]
 
 
 def test_a_publication_received_is_handed_on_and_acknowledged(context):

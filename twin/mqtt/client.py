@@ -11,22 +11,17 @@ One timer serves all states, because each state waits for one thing only.
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from msgspec.structs import replace
-
 from twin.errors import InputError
-from twin.kernel.behaviour import Context, Drop, Effect, NodeId, Received, Send, Wake
+from twin.kernel.behaviour import Context, Effect, NodeId, Received, Send, Wake
 from twin.message import Message
+from twin.mqtt.outbox import QUEUE_LIMIT, DropPolicy, Outbox
 from twin.mqtt.packets import ACCEPTED, Connect, Will, connect_message, read_connack
 from twin.mqtt.topics import check_filter
 from twin.units import Seconds
 
-QUEUE_LIMIT: Final = 1_000
-INFLIGHT_LIMIT: Final = 20
-PACKET_ID_LIMIT: Final = 65_535
 TIMER: Final = "mqtt/connection"
 IDLE_TIMER: Final = "mqtt/idle"
 CLOCK_GRAIN_S: Final = 1e-6
@@ -54,20 +49,20 @@ class ClientSession:
     reconnect_min_s: Seconds = 1.0
     reconnect_max_s: Seconds = 30.0
     queue_limit: int = QUEUE_LIMIT
-    drop: Literal["newest", "oldest"] = "newest"
+    drop: DropPolicy = "newest"
     will: Will | None = None
 
     state: State = field(init=False, default="closed")
     filters: dict[str, int] = field(init=False, default_factory=dict)
-    queue: deque[Message] = field(init=False, default_factory=deque)
-    inflight: dict[int, Message] = field(init=False, default_factory=dict)
+    outbox: Outbox = field(init=False)
     failures: int = field(init=False, default=0)
-    last_packet_id: int = field(init=False, default=0)
     last_sent_s: float = field(init=False, default=0.0)
     last_received_s: float = field(init=False, default=0.0)
     last_publication_s: float = field(init=False, default=0.0)
     is_ping_outstanding: bool = field(init=False, default=False)
-    has_started: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.queue_limit, self.drop)
 
     @property
     def is_connected(self) -> bool:
@@ -77,34 +72,22 @@ class ClientSession:
     @property
     def waiting_count(self) -> int:
         """Publications queued or sent without acknowledgement."""
-        return len(self.queue) + len(self.inflight)
+        return self.outbox.waiting_count
 
     # what the owner asks for -------------------------------------------------------------------------
 
     def start(self, context: Context) -> list[Effect]:
-        """Begin at the start of the run or after a restart; a restart loses what was in memory."""
-        held = [*self.inflight.values(), *self.queue]
-        self.inflight.clear()
-        self.queue.clear()
-        self.failures = 0
-        effects: list[Effect] = [Drop(message, "restart") for message in held]
-        self.state = "closed"
-        is_restart, self.has_started = self.has_started, True
-        if self.starts_connected and not is_restart:
-            effects += self._subscribe_all()
-            effects += self._connected(context)
-        elif self.session == "warm":
-            effects += self._connect(context)
-        return effects
+        """Begin at the start of the run, or after a restart (a later time: the old connection is gone)."""
+        if self.starts_connected and context.now <= 0.0:
+            return [*self._subscribe_all(), *self._connected(context)]
+        return self._connect(context) if self.session == "warm" else []
 
     def publish(self, message: Message, context: Context) -> list[Effect]:
         """Send the message, or hold it until the broker can be reached (QoS 0 as well)."""
         if message.qos > 1:
             raise InputError(f"topic {message.topic!r}: the client speaks QoS 0 and 1, not {message.qos}")
         self.last_publication_s = context.now
-        if self.state == "connected" and (message.qos == 0 or self._has_room()):
-            return [self._transmit(message, context)]
-        effects = self._enqueue(message)
+        effects = self._sent(self.outbox.offer(message, context.trace, self._peer), context)
         if self.state == "closed":
             effects += self._connect(context)
         return effects
@@ -133,7 +116,7 @@ class ClientSession:
             case "publish":
                 return self._accept(message, context), [message]
             case "puback":
-                self.inflight.pop(message.packet_id, None)
+                self.outbox.acknowledge(message.packet_id)
                 return self._drain(context), []
             case "connack" if self.state == "connecting":
                 return self._answered(message, context), []
@@ -177,10 +160,10 @@ class ClientSession:
         effects: list[Effect] = []
         self.failures = 0
         if connack.is_session_present:
-            effects += self._redeliver(context)
+            effects += self.outbox.redeliver(self.broker)
         else:
             effects += self._subscribe_all()
-            self._forget_inflight()
+            self.outbox.renew()
         return effects + self._connected(context)
 
     def _connected(self, context: Context) -> list[Effect]:
@@ -229,42 +212,17 @@ class ClientSession:
 
     # publications ------------------------------------------------------------------------------------
 
-    def _has_room(self) -> bool:
-        return not self.queue and len(self.inflight) < INFLIGHT_LIMIT
-
-    def _enqueue(self, message: Message) -> list[Effect]:
-        if len(self.queue) < self.queue_limit:
-            self.queue.append(message)
-            return []
-        if self.drop == "newest" or not self.queue:
-            return [Drop(message, "queue full")]
-        self.queue.append(message)
-        return [Drop(self.queue.popleft(), "queue full")]
+    @property
+    def _peer(self) -> NodeId | None:
+        return self.broker if self.state == "connected" else None
 
     def _drain(self, context: Context) -> list[Effect]:
-        effects: list[Effect] = []
-        if self.state != "connected":
-            return effects
-        while self.queue and (self.queue[0].qos == 0 or len(self.inflight) < INFLIGHT_LIMIT):
-            effects.append(self._transmit(self.queue.popleft(), context))
+        return self._sent(self.outbox.drain(self.broker), context) if self.is_connected else []
+
+    def _sent(self, effects: list[Effect], context: Context) -> list[Effect]:
+        if self._peer is not None and effects:
+            self.last_sent_s = context.now
         return effects
-
-    def _transmit(self, message: Message, context: Context) -> Send:
-        self.last_sent_s = context.now
-        if message.qos:
-            message = replace(message, packet_id=self._next_packet_id())
-            self.inflight[message.packet_id] = message
-        return Send(self.broker, message)
-
-    def _redeliver(self, context: Context) -> list[Effect]:
-        """The broker kept the session: repeat what it has not acknowledged [MQTT-4.4.0-1]."""
-        self.last_sent_s = context.now
-        return [Send(self.broker, replace(message, dup=True)) for message in self.inflight.values()]
-
-    def _forget_inflight(self) -> None:
-        """The broker has no session: what it did not acknowledge is published anew, in order."""
-        self.queue.extendleft(replace(message, packet_id=0) for message in reversed(self.inflight.values()))
-        self.inflight.clear()
 
     def _accept(self, message: Message, context: Context) -> list[Effect]:
         if message.qos == 0:
@@ -276,11 +234,5 @@ class ClientSession:
         return [self._subscription(topic_filter, qos) for topic_filter, qos in self.filters.items()]
 
     def _subscription(self, topic_filter: str, qos: int) -> Send:
-        packet_id = self._next_packet_id()
+        packet_id = self.outbox.next_packet_id()
         return Send(self.broker, Message(topic_filter, qos=qos, kind="subscribe", packet_id=packet_id))
-
-    def _next_packet_id(self) -> int:
-        while True:
-            self.last_packet_id = self.last_packet_id % PACKET_ID_LIMIT + 1
-            if self.last_packet_id not in self.inflight:
-                return self.last_packet_id
