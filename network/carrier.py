@@ -1,0 +1,135 @@
+"""The network as the kernel sees it: carries a message from node to node, hop by hop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from network.connection import Connections
+from network.link import Link
+from network.topology import Path, Topology
+from network.transport import Tcp
+from twin.kernel.flight import Flight
+from twin.kernel.ports import Timeline
+
+HOLD_LIMIT = 10_000
+
+Carried: TypeAlias = Any  # a Flight, whose `path`, `hop` and `size_bytes` belong to the carrier
+
+
+class Network:
+    """Carries flights over a topology: as datagrams, or over TCP where a link of the path asks for it."""
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self._timeline: Timeline
+        self._version = -1
+        self._paths: dict[str, dict[str, Path]] = {}
+        self._transports: dict[tuple[str, str], Tcp | None] = {}
+        self._held: dict[Link, deque[tuple[Flight, Then]]] = {}
+        self._next: Then = (self._advance,)
+        self._arrive: Then = ()
+        self._connections = Connections(topology, self._hold)
+
+    def carry(self, flight: Carried, timeline: Timeline) -> None:
+        """Move the flight to its node: `timeline.arrive` or `timeline.lose` is called exactly once."""
+        if self._version != self.topology.version:
+            self._renew(timeline)
+        to_paths = self._paths.get(flight.source)
+        path = to_paths.get(flight.to) if to_paths is not None else None
+        if path is None:
+            self._find(flight)
+            return
+        flight.path = path
+        flight.hop = -1
+        flight.size_bytes = len(flight.message.payload)
+        self._advance(flight)
+
+    def border_bytes(self) -> dict[tuple[str, str], int]:
+        """Personal bytes carried over each border, by (country left, country entered)."""
+        crossed: dict[tuple[str, str], int] = {}
+        for link in self.topology.links.values():
+            border = (self.topology.country(link.source), self.topology.country(link.to))
+            if link.personal_byte_count and all(border) and border[0] != border[1]:
+                crossed[border] = crossed.get(border, 0) + link.personal_byte_count
+        return crossed
+
+    def on_link_changed(self, listener: Callable[[str, str, bool], None]) -> None:
+        """Call `listener(node, peer, is_up)` when a node's own interface goes down or comes back."""
+        self.topology.on_link_changed(listener)
+
+    @property
+    def held_count(self) -> int:
+        """Messages kept by links on hold, or waiting at their node for an earlier one of the connection."""
+        return sum(map(len, self._held.values())) + self._connections.waiting_count
+
+    def release_held(self, link: Link) -> None:
+        """Let what the link kept go on, in order, unless another hold is in force."""
+        if link.hold_count:
+            return
+        for flight, again in self._held.pop(link, ()):
+            self._timeline.schedule(self._timeline.now, flight, again)
+
+    def _renew(self, timeline: Timeline) -> None:
+        """The topology changed, or this is the first message: forget the paths."""
+        self._timeline = timeline
+        self._arrive = (timeline.arrive,)
+        self._version = self.topology.version
+        self._paths.clear()
+        self._transports.clear()
+        self._connections.renew(timeline)
+
+    def _find(self, flight: Carried) -> None:
+        """Choose transport and path of a pair that has no datagram path in store."""
+        tcp = self._transport(flight.source, flight.to)
+        if tcp is not None:
+            self._connections.send(flight, tcp)
+            return
+        path = self.topology.path(flight.source, flight.to)
+        if path is None:
+            self._timeline.lose(flight, flight.source, "no route")
+        elif not path:
+            self._timeline.schedule(self._timeline.now, flight, self._arrive)
+        else:
+            self._paths.setdefault(flight.source, {})[flight.to] = path
+            self.carry(flight, self._timeline)
+
+    def _transport(self, source: str, to: str) -> Tcp | None:
+        """TCP if any link of the path asks for it, up or down."""
+        pair = (source, to)
+        if pair not in self._transports:
+            path = self.topology.path(source, to) or self.topology.nominal_path(source, to) or ()
+            self._transports[pair] = next((link.tcp for link in path if link.tcp is not None), None)
+        return self._transports[pair]
+
+    def _advance(self, flight: Carried) -> None:
+        """Enter the next link."""
+        hop = flight.hop + 1
+        flight.hop = hop
+        path = flight.path
+        link = path[hop]
+        at_s = link.release(self._timeline.now, flight.size_bytes)
+        if at_s is None:
+            self._stop(flight, link)
+            return
+        if flight.message.personal_bytes:
+            link.personal_byte_count += flight.message.personal_bytes
+        self._timeline.schedule(at_s, flight, self._next if hop + 1 < len(path) else self._arrive)
+
+    def _stop(self, flight: Carried, link: Link) -> None:
+        if link.cause == "held":
+            flight.hop -= 1
+            self._hold(flight, link, self._next)
+        else:
+            self._timeline.lose(flight, link.name, link.cause)
+
+    def _hold(self, flight: Flight, link: Link, again: Then) -> None:
+        held = self._held.setdefault(link, deque())
+        if len(held) >= HOLD_LIMIT:
+            self._timeline.lose(flight, link.name, "hold queue full")
+        else:
+            held.append((flight, again))
+
+
+Then = tuple[Callable[[Flight], None], ...]

@@ -1,0 +1,54 @@
+"""A timeline that is a heap, and nodes that only write down what reaches them."""
+
+import heapq
+import itertools
+
+import pytest
+
+from twin.kernel.flight import Flight
+from twin.message import Message
+
+
+class HeapTimeline:
+    """The kernel's side of the port: an event queue, a log of arrivals and a log of losses."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.arrived = []
+        self.lost = []
+        self._heap = []
+        self._number = itertools.count()
+
+    def schedule(self, at_s, flight, then):
+        assert at_s >= self.now, "an event in the past"
+        heapq.heappush(self._heap, (at_s, next(self._number), then[0], flight))
+
+    def arrive(self, flight):
+        self.arrived.append((self.now, flight.to, flight.message.topic))
+
+    def lose(self, flight, where, cause):
+        self.lost.append((self.now, where, cause))
+
+    def send_at(self, at_s, carrier, source, to, message=None):
+        """Hand a message to the carrier at a time; its topic names it in the log."""
+        flight = Flight(source, to, message or Message("m"), at_s, 0)
+        self.schedule(at_s, flight, (lambda flown: carrier.carry(flown, self),))
+
+    def call_at(self, at_s, action):
+        """Call `action(now)` at a time."""
+        self.schedule(at_s, None, (lambda _: action(self.now),))
+
+    def run(self, until_s=float("inf")):
+        while self._heap and self._heap[0][0] <= until_s:
+            self.now, _, then, flight = heapq.heappop(self._heap)
+            then(flight)
+
+    @property
+    def times(self):
+        """Times of the arrivals."""
+        return [at_s for at_s, _, _ in self.arrived]
+
+
+@pytest.fixture
+def timeline():
+    return HeapTimeline()
