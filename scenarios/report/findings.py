@@ -1,0 +1,202 @@
+"""The sections that say what was found: the answer, the time budget, the key figures, why it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scenarios.report.charts import BarRow, Caption, Segment, sequence, stacked_bars
+from scenarios.report.elements import Row, command, figure, remark, variant_title, verdict
+from scenarios.report.markup import escape
+from scenarios.report.wording import (
+    LIMITS,
+    count,
+    expectations,
+    headline,
+    humanise,
+    judgement,
+    measured,
+    names_of,
+    quantity,
+    repeat_command,
+    requirement_names,
+    requirement_of,
+    signed,
+)
+from scenarios.results import BudgetPart, Hop, RequirementResult, Study, VariantResult
+
+MOST_CHAINS = 12
+_GATE_PARTS = ("network", "rule", "actuate")
+_PARTS = ("detect", "confirm", *_GATE_PARTS, "pre-movement", "flow")
+
+
+def answer(study: Study) -> str:
+    """The answer in one sentence and the matrix of variants and requirements."""
+    head = "".join(_requirement_head(study, name) for name in requirement_names(study))
+    rows = "".join(_matrix_row(study, variant) for variant in study.variants)
+    return (
+        f'<p class="answer">{escape(headline(study))}</p>{remark(expectations(study))}'
+        f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">Variant</th>{head}</tr>'
+        f'</thead><tbody>{rows}</tbody></table></div><p class="limits">{escape(LIMITS)}</p>'
+    )
+
+
+def _requirement_head(study: Study, name: str) -> str:
+    first = next(r for v in study.variants for r in v.requirements if r.name == name)
+    why = f' title="{escape(first.why)}"' if first.why else ""
+    asked = f"in {quantity(first.probability, 'ratio')} of runs"
+    return (
+        f'<th scope="col"{why}>{escape(name)}<small>{escape(first.expect)}</small>'
+        f"<small>{escape(asked)}</small></th>"
+    )
+
+
+def _matrix_row(study: Study, variant: VariantResult) -> str:
+    cells = "".join(_matrix_cell(variant, name) for name in requirement_names(study))
+    why = f"<small>{escape(variant.why)}</small>" if variant.why else ""
+    return (
+        f'<tr><th scope="row">{escape(variant.title or variant.name)} <span class="name">'
+        f"{escape(variant.name)}</span>{why}</th>{cells}</tr>"
+    )
+
+
+def _matrix_cell(variant: VariantResult, name: str) -> str:
+    requirement = requirement_of(variant, name)
+    if requirement is None:
+        return f'<td class="none" data-label="{escape(name)}">not asked</td>'
+    met = f"met in {requirement.met} of {count(requirement.runs, 'run')}"
+    lines = "".join(f"<small>{escape(line)}</small>" for line in (measured(requirement), met) if line)
+    return (
+        f'<td class="{requirement.verdict.lower()}" data-label="{escape(name)}">{verdict(requirement)}'
+        f"{lines}{_expectation(variant, requirement)}</td>"
+    )
+
+
+def _expectation(variant: VariantResult, requirement: RequirementResult) -> str:
+    match variant.expectation(requirement):
+        case "expected":
+            return "<small>as expected</small>"
+        case "unexpected":
+            return '<small class="surprise">not expected</small>'
+        case _:
+            return ""
+
+
+# Time budget
+
+
+def budget(study: Study) -> str:
+    """The time budget of each variant against the available time."""
+    variants = [variant for variant in study.variants if variant.time_budget]
+    if not variants:
+        return ""
+    caption = Caption(
+        "budget", "Time budget of each variant", "Median seconds from ignition until all are out"
+    )
+    chart = stacked_bars(caption, [_budget_row(v) for v in variants], unit="s", limit_name="ASET")
+    names = names_of([part.name for part in v.time_budget] for v in variants)
+    rows = ([variant_title(v), *_budget_cells(v, names)] for v in variants)
+    why = (
+        "Where the time goes from ignition until everybody is out (RSET), against the time the place stays "
+        "safe (ASET). The scale is honest: what the IoT design decides (network, rule, actuator) is written "
+        "under each bar."
+    )
+    return remark(why) + figure(chart, ["Variant", *names, "RSET", "ASET", "margin"], rows)
+
+
+def _budget_row(variant: VariantResult) -> BarRow:
+    rset, aset = variant.rset_s or 0.0, variant.aset_s
+    margin = None if aset is None else aset - rset
+    gate = [part.duration_s for part in variant.time_budget if part.name in _GATE_PARTS]
+    share = sum(gate) / rset if rset else 0.0
+    value = f"out in {quantity(rset, 's')}"
+    return BarRow(
+        label=variant_title(variant),
+        segments=[Segment(p.name, p.duration_s, _part_style(p.name)) for p in variant.time_budget],
+        limit=aset,
+        value_text=value if margin is None else f"{value}, margin {signed(margin, 's')}",
+        is_bad=margin is not None and margin < 0,
+        note=f"network, rule, actuator {quantity(sum(gate), 's')} = {quantity(share, 'ratio')}"
+        if gate
+        else "",
+        note_at=_gate_start(variant.time_budget),
+    )
+
+
+def _part_style(name: str) -> str:
+    return f"p-{name}" if name in _PARTS else "p-other"
+
+
+def _gate_start(parts: Sequence[BudgetPart]) -> float:
+    start = 0.0
+    for part in parts:
+        if part.name in _GATE_PARTS:
+            break
+        start += part.duration_s
+    return start
+
+
+def _budget_cells(variant: VariantResult, names: Sequence[str]) -> list[str]:
+    durations = {part.name: part.duration_s for part in variant.time_budget}
+    rset, aset = variant.rset_s or 0.0, variant.aset_s
+    cells = [quantity(durations[name], "s") if name in durations else "" for name in names]
+    limit = ["", ""] if aset is None else [quantity(aset, "s"), signed(aset - rset, "s")]
+    return [*cells, quantity(rset, "s"), *limit]
+
+
+def key_figures(study: Study) -> str:
+    """Every metric of every variant."""
+    names = names_of(variant.metrics for variant in study.variants)
+    if not names:
+        return ""
+    rows = "".join(_metric_row(variant, names) for variant in study.variants)
+    head = "".join(f'<th scope="col" class="n">{escape(humanise(name))}</th>' for name in names)
+    return (
+        remark("Median over the runs of a variant; below it the range that holds 90 % of the runs.")
+        + f'<div class="scroll"><table><thead><tr><th scope="col">Variant</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _metric_row(variant: VariantResult, names: Sequence[str]) -> str:
+    cells = "".join(f'<td class="n">{_metric_cell(variant, name)}</td>' for name in names)
+    return f'<tr><th scope="row">{escape(variant_title(variant))}</th>{cells}</tr>'
+
+
+def _metric_cell(variant: VariantResult, name: str) -> str:
+    metric = variant.metrics.get(name)
+    if metric is None:
+        return ""
+    low, high = quantity(metric.p05, metric.unit), quantity(metric.p95, metric.unit)
+    spread = f"<small>{escape(low)} to {escape(high)}</small>" if low != high else ""
+    return escape(quantity(metric.p50, metric.unit)) + spread
+
+
+def chains(study: Study) -> str:
+    """The message chain behind the worst run of each requirement that was not met."""
+    found = [(v, r) for v in study.variants for r in v.requirements if r.verdict != "PASS" and r.chain]
+    content = "".join(
+        _chain(study, variant, requirement, index)
+        for index, (variant, requirement) in enumerate(found[:MOST_CHAINS])
+    )
+    left = len(found) - MOST_CHAINS
+    more = remark(f"{count(left, 'more chain')} in the JSON report.") if left > 0 else ""
+    why = "The message chain of the worst run of each requirement that was not met; the longest wait in red."
+    return content and remark(why) + content + more
+
+
+def _chain(study: Study, variant: VariantResult, requirement: RequirementResult, index: int) -> str:
+    title = f"{variant_title(variant)}: {requirement.name}"
+    caption = Caption(f"chain-{index}", title, f"Message chain of the worst run. {judgement(requirement)}")
+    diagram = sequence(caption, requirement.chain)
+    drawn = figure(diagram, ["Time", "from", "to", "topic", "note"], map(_hop_cells, requirement.chain))
+    is_open = ' open="open"' if index == 0 else ""
+    repeat = command(repeat_command(study, variant.name, requirement.worst_seed))
+    return (
+        f'<details class="chain"{is_open}><summary>{verdict(requirement, requirement.verdict.lower())} '
+        f"{escape(title)} <small>{escape(judgement(requirement))}</small></summary>"
+        f'<div class="sequence">{drawn}{repeat}</div></details>'
+    )
+
+
+def _hop_cells(hop: Hop) -> Row:
+    return [f"{hop.at_s:.3f} s", hop.source, hop.to, hop.topic, hop.note]
