@@ -1,1 +1,30 @@
-"""The front door: command line, pytest plugin and public API."""
+"""Windtunnel: a wind tunnel for IoT systems.
+
+The public API: `load` a scenario file, `run` it, read the verdicts. Everything else is imported from the
+packages beside this one and may change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from scenarios.runner import run
+    from scenarios.wiring import load
+
+__all__ = ["__version__", "load", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `windtunnel --help` stays fast."""
+    if name == "run":
+        from scenarios.runner import run
+
+        return run
+    if name == "load":
+        from scenarios.wiring import load
+
+        return load
+    raise AttributeError(f"module 'windtunnel' has no attribute {name!r}")

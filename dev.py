@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Set up and run everything on a fresh machine with Python 3.11 or newer.
+
+    python3 dev.py demo    install the core and run the car-park fire
+    python3 dev.py test    install all and run the tests
+    python3 dev.py lint    format, lint, types and layering
+    python3 dev.py run ... run any command in the environment
+
+Standard library only. Uses uv where it is present, else venv and pip, from the locked requirements.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+OLDEST = (3, 11)
+LOCKS = {"core": "requirements/core.txt", "dev": "requirements/dev.txt"}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the commands of the module's docstring."""
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
+    if sys.version_info < OLDEST:
+        return fail(
+            f"Windtunnel needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {sys.version.split()[0]}."
+        )
+    match command:
+        case "demo":
+            return run(environment("core"), "-m", "windtunnel", "demo", *rest)
+        case "test":
+            return run(environment("dev"), "-m", "pytest", "-n", "2", *rest)
+        case "lint":
+            return lint(environment("dev"))
+        case "run":
+            return run(environment("dev"), *rest)
+        case "help" | "-h" | "--help":
+            print(__doc__)
+            return 0
+        case _:
+            return fail(f"unknown command {command!r}.\n{__doc__}")
+
+
+def environment(wanted: str) -> Path:
+    """The Python of `.venv`, with at least the wanted packages installed from the lock file."""
+    python = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = ROOT / ".venv" / "windtunnel-installed"
+    installed = stamp.read_text(encoding="utf-8").split() if stamp.exists() else []
+    digest = hashlib.sha256(
+        b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", *LOCKS.values()))
+    ).hexdigest()[:16]
+    if python.exists() and digest in installed and wanted in installed:
+        return python
+    levels = sorted({wanted, *(["dev"] if "dev" in installed else [])})
+    print(f"Setting up .venv ({wanted}) ...", file=sys.stderr, flush=True)
+    install(python, "dev" if "dev" in levels else "core")
+    stamp.write_text(" ".join([digest, "core", *levels]), encoding="utf-8")
+    return python
+
+
+def install(python: Path, level: str) -> None:
+    """Make the environment and install the locked requirements and the product itself."""
+    uv = shutil.which("uv")
+    if uv:
+        if not python.exists():
+            check([uv, "venv", "--quiet", "--python", sys.executable, str(ROOT / ".venv")])
+        pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
+    else:
+        if not python.exists():
+            make_venv()
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    check([*pip, "--require-hashes", "-r", str(ROOT / LOCKS[level])])
+    check([*pip, "--no-deps", "-e", str(ROOT)])
+
+
+def make_venv() -> None:
+    """Make `.venv` with the standard library, or say which system package is missing."""
+    try:
+        import ensurepip  # noqa: F401
+        import venv
+    except ImportError:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise SystemExit(
+            fail(
+                f"Python's venv is missing. On Debian or Ubuntu: sudo apt-get install -y python{version}-venv"
+            )
+        ) from None
+    venv.create(ROOT / ".venv", with_pip=True, symlinks=os.name != "nt")
+
+
+def lint(python: Path) -> int:
+    """Format, lint, types and layering; the first failure ends it."""
+    checks = (
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+        ("importlinter.cli", "lint"),
+    )
+    for module, *options in checks:
+        print(f"== {module} {' '.join(options)}", flush=True)
+        starter = ["-c", "from importlinter.cli import lint_imports_command as c; c()"]
+        code = run(python, *(starter if module.startswith("importlinter") else ["-m", module, *options]))
+        if code:
+            return code
+    return 0
+
+
+def run(python: Path, *arguments: str) -> int:
+    """Run Python in the environment; Ctrl-C reaches the child, whose exit code is ours."""
+    child = subprocess.Popen([str(python), *arguments], cwd=ROOT)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def check(command: list[str]) -> None:
+    """Run an installation step; its failure ends the set-up."""
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise SystemExit(fail(f"this step of the set-up failed: {' '.join(command)}"))
+
+
+def fail(sentence: str) -> int:
+    """Print one sentence on standard error."""
+    print(f"dev.py: {sentence}", file=sys.stderr)
+    return 4
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,173 @@
+"""Where results live: one folder a run, and a catalogue that can be rebuilt from the folders at any time.
+
+    runs/
+      catalogue.sqlite
+      20261123-081500-car-park-fire-1f3a/
+        scenario.resolved.yaml  manifest.json  metrics.json  study.json  report.html  ...
+
+The folders are the truth. Files appear whole (written beside, then renamed), so a crash leaves a run that
+says `running` with a dead process, which is shown as crashed, and never a broken catalogue.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from twin.errors import InputError
+
+State = Literal["running", "done", "interrupted", "crashed"]
+CATALOGUE = "catalogue.sqlite"
+MANIFEST = "manifest.json"
+BUSY_TIMEOUT_S = 10.0
+
+
+class Manifest(msgspec.Struct):
+    """What a run was: everything needed to repeat it, and how it ended."""
+
+    run: str
+    title: str
+    state: State
+    scenario: str
+    scenario_hash: str
+    version: str
+    python: str
+    packages: dict[str, str]
+    host: str
+    process: int
+    started: str
+    seed: int
+    variants: list[str]
+    wall_s: float = 0.0
+    verdicts: dict[str, str] = {}
+
+
+class Store:
+    """The folder of runs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def begin(self, manifest: Manifest) -> Path:
+        """Make the folder of a new run, named after the time, the title and the scenario's hash."""
+        stamp = dt.datetime.now(dt.UTC)
+        name = f"{stamp:%Y%m%d-%H%M%S}-{_slug(manifest.title)}-{manifest.scenario_hash[:4]}"
+        for attempt in range(1000):
+            folder = self.root / (name if attempt == 0 else f"{name}-{attempt + 1}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            manifest.run, manifest.started = folder.name, f"{stamp:%Y-%m-%dT%H:%M:%SZ}"
+            self.save(manifest)
+            return folder
+        raise InputError(f"cannot make a folder for the run below {self.root}")
+
+    def save(self, manifest: Manifest) -> None:
+        """Write the manifest and its row in the catalogue."""
+        write(self.root / manifest.run / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        with self._catalogue() as rows:
+            _insert(rows, manifest)
+
+    def list(self) -> list[Manifest]:
+        """All runs, newest first; the catalogue is rebuilt when it does not match the folders."""
+        folders = {path.parent.name for path in self.root.glob(f"*/{MANIFEST}")}
+        with self._catalogue() as rows:
+            known = dict(rows.execute("SELECT run, manifest FROM runs"))
+            if set(known) != folders:
+                known = self._rebuild(rows, folders)
+        found = [_seen(msgspec.json.decode(text, type=Manifest)) for text in known.values()]
+        return sorted(found, key=lambda manifest: (manifest.started, manifest.run), reverse=True)
+
+    def find(self, run: str) -> tuple[Path, Manifest]:
+        """A run by its name or an unambiguous beginning of it; `latest` is the newest."""
+        runs = self.list()
+        if run == "latest" and runs:
+            return self.root / runs[0].run, runs[0]
+        matches = [manifest for manifest in runs if manifest.run.startswith(run)]
+        exact = [manifest for manifest in matches if manifest.run == run]
+        if len(exact or matches) == 1:
+            manifest = (exact or matches)[0]
+            return self.root / manifest.run, manifest
+        if matches:
+            raise InputError(f"{run!r} fits {len(matches)} runs; give more of its name")
+        known = ", ".join(manifest.run for manifest in runs[:3]) or "none yet"
+        raise InputError(f"no run {run!r} below {self.root} (newest: {known})")
+
+    def remove(self, run: str) -> str:
+        """Delete a run's folder and its row; returns its name."""
+        folder, manifest = self.find(run)
+        shutil.rmtree(folder)
+        with self._catalogue() as rows:
+            rows.execute("DELETE FROM runs WHERE run = ?", (manifest.run,))
+        return manifest.run
+
+    def _rebuild(self, rows: sqlite3.Connection, folders: set[str]) -> dict[str, bytes]:
+        rows.execute("DELETE FROM runs")
+        for name in sorted(folders):
+            _insert(rows, msgspec.json.decode((self.root / name / MANIFEST).read_bytes(), type=Manifest))
+        return dict(rows.execute("SELECT run, manifest FROM runs"))
+
+    @contextmanager
+    def _catalogue(self) -> Iterator[sqlite3.Connection]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / CATALOGUE
+        if not _is_readable(path):
+            path.unlink(missing_ok=True)
+        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as rows, rows:
+            rows.execute("CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, started TEXT, manifest BLOB)")
+            yield rows
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether the file is absent or begins as a SQLite database does."""
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        return file.read(16) in {b"", b"SQLite format 3\x00"}
+
+
+def _insert(rows: sqlite3.Connection, manifest: Manifest) -> None:
+    rows.execute(
+        "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)",
+        (manifest.run, manifest.started, msgspec.json.encode(manifest)),
+    )
+
+
+def _seen(manifest: Manifest) -> Manifest:
+    """A run that says it is running while its process is gone has crashed."""
+    if manifest.state == "running" and not _is_alive(manifest.process):
+        manifest.state = "crashed"
+    return manifest
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # signal 0 would end the process there
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file whole: beside its place first, then renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    beside.replace(path)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "run"

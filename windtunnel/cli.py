@@ -1,0 +1,151 @@
+"""The command line: arguments, exit codes and errors. Heavy imports wait for the command that needs them.
+
+Exit codes: 0 all met, 1 a requirement failed, 2 invalid input, 3 inconclusive, 4 something is missing on
+this machine, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
+from windtunnel import __version__
+
+MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+EPILOG = """\
+first steps:
+  windtunnel demo                          the car-park fire: twelve designs, one table, one report
+  windtunnel new my_site                   a small scenario of your own to start from
+  windtunnel validate my_site.scenario.yaml
+  windtunnel run my_site.scenario.yaml     simulate every variant, judge every requirement
+
+exit codes:
+  0 met, 1 requirement failed, 2 invalid input, 3 inconclusive, 4 environment missing, 130 interrupted
+"""
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command; user errors become one message on standard error and an exit code."""
+    options = parser().parse_args(arguments)
+    from windtunnel import commands
+
+    try:
+        return int(getattr(commands, options.command)(options))
+    except KeyboardInterrupt:
+        print("\nwindtunnel: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return MET
+    except MissingEnvironmentError as error:
+        print(f"windtunnel: {error}", file=sys.stderr)
+        return MISSING
+    except (InputError, WindtunnelError) as error:
+        print(error, file=sys.stderr)
+        return INVALID
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        print(f"windtunnel: cannot open {error.filename}: {error.strerror}", file=sys.stderr)
+        return INVALID
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="windtunnel",
+        description="A wind tunnel for IoT systems: describe a system once, simulate it, judge it, report it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"windtunnel {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_running(commands)
+    _add_writing(commands)
+    _add_results(commands)
+    _add_machine(commands)
+    return top
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001  (argparse has no public name for it)
+
+
+def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser("run", help="simulate a scenario's variants and judge its requirements")
+    run.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
+    run.add_argument("--variant", action="append", metavar="NAME", help="only this variant (may be repeated)")
+    _add_run_options(run)
+    compare = commands.add_parser(
+        "compare", help="paired differences between two variants, same random numbers"
+    )
+    compare.add_argument("target", help="a scenario to run, or a stored run (its name, or 'latest')")
+    compare.add_argument("variants", nargs=2, metavar="VARIANT", help="the two variants to compare")
+    _add_run_options(compare)
+    demo = commands.add_parser("demo", help="run the car-park fire and print its table")
+    _add_run_options(demo)
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--replications", type=_positive, metavar="N", help="exactly N runs a variant")
+    command.add_argument("--seed", type=int, metavar="N", help="first seed instead of the file's")
+    command.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
+    command.add_argument("--json", action="store_true", help="print the results as JSON")
+    command.add_argument("--quiet", action="store_true", help="no progress on standard error")
+
+
+def _add_writing(commands: Commands[argparse.ArgumentParser]) -> None:
+    validate = commands.add_parser(
+        "validate", help="check scenario files; all errors at once, with their places"
+    )
+    validate.add_argument("scenarios", nargs="+", metavar="FILE")
+    validate.add_argument("--format", choices=("text", "json", "github"), default="text")
+    resolve = commands.add_parser("resolve", help="print the final file of a variant, and its hash")
+    resolve.add_argument("scenario", metavar="FILE")
+    resolve.add_argument("--variant", metavar="NAME", help="default: the file before any variant")
+    schema = commands.add_parser("schema", help="print the JSON Schema for editors")
+    schema.add_argument("--write", metavar="FILE", help="write it to a file instead")
+    explain = commands.add_parser("explain", help="explain an error code, a device, a node kind or a fault")
+    explain.add_argument("subject", nargs="?", help="for example E012, smoke_detector, gateway or partition")
+    new = commands.add_parser("new", help="make a scenario, and with --scene a building, to start from")
+    new.add_argument("name", help="name of the new files, for example my_site")
+    new.add_argument("--scene", choices=("carpark",), help="also generate a building")
+    new.add_argument("--levels", type=_positive, default=3, help="levels of the building (default 3)")
+    new.add_argument("--bays", type=_positive, default=120, help="parking bays a level (default 120)")
+
+
+def _add_results(commands: Commands[argparse.ArgumentParser]) -> None:
+    runs = commands.add_parser("runs", help="list, show or delete stored runs")
+    runs.add_argument("action", choices=("list", "show", "rm"))
+    runs.add_argument("run", nargs="?", help="name of the run, a beginning of it, or 'latest'")
+    runs.add_argument("--runs", default="runs", metavar="DIR", help="where results are (default: runs)")
+    runs.add_argument("--json", action="store_true", help="print as JSON")
+    report = commands.add_parser("report", help="write the report of a stored run")
+    report.add_argument("run", nargs="?", default="latest", help="name of the run (default: latest)")
+    report.add_argument("--format", choices=("html", "junit", "markdown", "json"), default="html")
+    report.add_argument(
+        "--out", metavar="FILE", help="default: beside the run's other files; '-' is standard output"
+    )
+    report.add_argument("--runs", default="runs", metavar="DIR", help="where results are (default: runs)")
+
+
+def _add_machine(commands: Commands[argparse.ArgumentParser]) -> None:
+    doctor = commands.add_parser("doctor", help="what this machine has, and what is missing for what")
+    doctor.add_argument("--json", action="store_true", help="print as JSON")
+    link = commands.add_parser("link", help="measure a real link, to drive a simulated one")
+    record = link.add_subparsers(dest="link_action", required=True).add_parser(
+        "record", help="record TCP connect times to a host as a trace (CSV of seconds and round trip)"
+    )
+    record.add_argument("host", help="host to connect to; it sees one TCP connection a sample")
+    record.add_argument("--port", type=_positive, default=443)
+    record.add_argument("--samples", type=_positive, default=100, help="at most 10000 (default 100)")
+    record.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
+    record.add_argument("--out", default="trace.csv", metavar="FILE")
+
+
+def _positive(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return value
