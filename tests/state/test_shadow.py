@@ -1,0 +1,144 @@
+import copy
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin.state.shadow import Answer, Shadow, ShadowStore
+
+SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "x", ""])
+KEYS = st.sampled_from(["a", "b", "timestamp"])
+TREES = st.recursive(
+    SCALARS | st.lists(st.integers(0, 2), max_size=2),
+    lambda below: st.dictionaries(KEYS, below, max_size=3),
+    max_leaves=6,
+)
+SECTIONS = st.dictionaries(KEYS, TREES, max_size=3)
+
+
+def update(store, state, now_s=100.0, **members):
+    return dict(store.update("thing", json.dumps({"state": state, **members}).encode(), now_s))
+
+
+def rejection(payload):
+    """The code and text with which a first update is rejected."""
+    ((suffix, document),) = ShadowStore().update("thing", payload, 100.0)
+    assert suffix == "update/rejected"
+    return document["code"], document["message"]
+
+
+@given(SECTIONS, SECTIONS)
+@settings(max_examples=100)
+def test_reporting_the_delta_empties_it(desired, reported):
+    """A device that reports what the delta asks for has nothing left to do."""
+    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1)
+    delta, stamps = shadow.delta()
+
+    assert shadow.updated({"reported": delta}, 2).delta() == ({}, {})
+    assert delta.keys() == stamps.keys()
+
+
+@given(SECTIONS, SECTIONS)
+@settings(max_examples=100)
+def test_an_update_leaves_the_older_document_as_it_was(first, second):
+    """Documents are never mutated, so an older one can be kept at no cost."""
+    shadow = Shadow().updated({"desired": first, "reported": second}, 1)
+    before = copy.deepcopy(shadow)
+    shadow.updated({"desired": second, "reported": first}, 2)
+    assert shadow == before
+
+
+@given(SECTIONS)
+@settings(max_examples=100)
+def test_metadata_mirrors_the_state(section):
+    """State and metadata have the same keys at every level, whatever the keys are called."""
+    shadow = Shadow().updated({"desired": section}, 7)
+    check_mirrored(shadow.state.get("desired", {}), shadow.metadata.get("desired", {}))
+
+
+def check_mirrored(state, stamps):
+    """Compare the shape of a state with that of its metadata."""
+    if isinstance(state, dict):
+        assert state.keys() == stamps.keys()
+        for key, value in state.items():
+            check_mirrored(value, stamps[key])
+    elif isinstance(state, list):
+        assert stamps == [{"timestamp": 7}] * len(state)
+    else:
+        assert stamps == {"timestamp": 7}
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "message"),
+    [
+        (b'{"state": {"reported": {"name": "caf\xe9"}}}', 415, "Unsupported documented encoding; supported"),
+        (b'{"state": NaN}', 400, "Invalid JSON"),
+        (b"[1]", 400, "Invalid JSON"),
+        (b"[" * 100_000, 400, "Invalid JSON"),
+        (b'{"state": 5}', 400, "State node must be an object"),
+        (b'{"state": {"delta": {}}}', 400, "State contains an invalid node: 'delta'"),
+        (b'{"state": {"reported": []}}', 400, "Reported node must be an object"),
+        (b'{"state": {}, "version": true}', 400, "Invalid version"),
+        (b'{"state": {}, "version": -1}', 400, "Invalid version"),
+        (b'{"state": {}, "clientToken": 5}', 400, "Invalid clientToken"),
+        (
+            b'{"state": {"desired": {"a":{"b":{"c":{"d":{"e":{"f":{}}}}}}}}}',
+            400,
+            "JSON contains too many levels",
+        ),
+    ],
+)
+def test_a_bad_request_is_rejected(payload, code, message):
+    """Each fault has its code and its text."""
+    actual_code, actual_message = rejection(payload)
+    assert actual_code == code
+    assert actual_message.startswith(message)
+
+
+def test_six_levels_are_accepted():
+    """The section and five objects below it are six levels."""
+    assert "update/accepted" in update(ShadowStore(), {"desired": {"a": {"b": {"c": {"d": {"e": {}}}}}}})
+
+
+@pytest.mark.parametrize(
+    ("desired", "reported", "delta"),
+    [
+        (1, 1.0, None),
+        (True, 1, True),
+        (0, False, 0),
+        ([1, 2], [1, 3], [1, 2]),
+        ([1], [1.0], None),
+        ({}, 1, {}),
+    ],
+)
+def test_values_differ_as_json_values(desired, reported, delta):
+    """1 equals 1.0 and true is no number; arrays are compared and reported whole."""
+    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1)
+    assert shadow.delta()[0].get("v") == delta
+
+
+def test_a_new_object_of_nulls_is_not_stored():
+    """Nulls inside a new object are left out, and so is an object that holds nothing else."""
+    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1)
+    assert shadow.state == {"desired": {"c": {"e": 1}}}
+
+
+def test_the_numbering_goes_on_after_a_delete():
+    """The deletion of version 2 takes number 3, and the shadow created next is version 4."""
+    store = ShadowStore()
+    update(store, {"reported": {"a": 1}})
+    update(store, {"reported": {"a": 2}})
+    assert store.delete("thing", b"", 100.0) == [Answer("delete/accepted", {"version": 2, "timestamp": 100})]
+    answers = update(store, {"reported": {"a": 3}})
+    assert answers["update/accepted"]["version"] == 4
+    assert "previous" not in answers["update/documents"]
+
+
+def test_a_get_with_bad_json_is_rejected():
+    """The payload of a get is empty, or an object with a client token that is echoed."""
+    store = ShadowStore()
+    update(store, {"reported": {"a": 1}})
+    ((suffix, document),) = store.get("thing", b"{", 100.0)
+    assert (suffix, document["code"]) == ("get/rejected", 400)
+    assert store.get("thing", b'{"clientToken":"t"}', 100.0)[0].document["clientToken"] == "t"
