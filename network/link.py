@@ -7,15 +7,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from network.catalogue import access_stages, link_figures
+from network.stages.jitter import Jitter
+from network.stages.loss import Loss
 from network.transport import Tcp
+from network.wan import (
+    BACKBONE_LOSS_RATIO,
+    PUBLIC_LOSS_RATIO,
+    Place,
+    WanFigure,
+    given_round_trip,
+    one_way_law,
+    round_trip,
+)
 from twin.kernel.ports import Stage
+from twin.kernel.randomness import Streams
+
+
+class WideArea:
+    """The wide area part of a link: its figure, and the stage that a change of route acts on."""
+
+    __slots__ = ("figure", "is_public", "jitter", "metros")
+
+    def __init__(
+        self, figure: WanFigure, jitter: Jitter, metros: tuple[str | Place, str | Place], is_public: bool
+    ) -> None:
+        self.figure = figure
+        self.jitter = jitter
+        self.metros = metros
+        self.is_public = is_public
+
+    def change_route(self, rtt_s: float) -> WanFigure:
+        """Take another round trip and return the figure that held before.
+
+        Raise InputError below the fibre floor.
+        """
+        before = self.figure
+        self.figure = given_round_trip(*self.metros, rtt_s)
+        self.jitter.law = one_way_law(rtt_s, is_public=self.is_public)
+        return before
+
+    def restore_route(self, figure: WanFigure) -> None:
+        """Take the figure that `change_route` returned."""
+        self.figure = figure
+        self.jitter.law = one_way_law(figure.rtt_s, is_public=self.is_public)
 
 
 class Link:
     """One direction between two nodes; what enters runs through its stages in order.
 
     `is_up` is what the interfaces at its ends can see; `cut_count` counts the partitions that make it a
-    black hole, which they cannot see. After `release` returned None, `cause` says why.
+    black hole, which they cannot see. After `release` returned None, `cause` says why. `provenance` tells
+    what the figures rest on; `wide_area` is there in links made by `Link.wan`.
     """
 
     __slots__ = (
@@ -34,7 +77,7 @@ class Link:
         "source",
         "tcp",
         "to",
-        "wan",
+        "wide_area",
     )
 
     def __init__(
@@ -45,6 +88,7 @@ class Link:
         stages: Iterable[Stage] = (),
         *,
         tcp: Tcp | None = None,
+        provenance: str = "",
     ) -> None:
         self.name = name
         self.source = source
@@ -57,8 +101,67 @@ class Link:
         self.message_count = 0
         self.byte_count = 0
         self.personal_byte_count = 0
+        self.provenance = provenance
+        self.wide_area: WideArea | None = None
         self._is_clear = True
         self.stages = tuple(stages)
+
+    @classmethod
+    def access(
+        cls,
+        name: str,
+        source: str,
+        to: str,
+        technology: str,
+        streams: Streams,
+        *,
+        is_down: bool = False,
+        hops: int = 1,
+        tcp: Tcp | None = None,
+    ) -> Link:
+        """A link of a technology of the catalogue; `is_down` for the direction towards the device."""
+        figures = link_figures(technology)
+        stages = access_stages(name, technology, streams, is_down=is_down, hops=hops)
+        return cls(name, source, to, stages, tcp=tcp, provenance=f"{figures.kind}: {figures.basis}")
+
+    @classmethod
+    def wan(
+        cls,
+        from_metro: str | Place,
+        to_metro: str | Place,
+        streams: Streams,
+        *,
+        source: str,
+        to: str,
+        name: str | None = None,
+        access: str | None = None,
+        is_down: bool = False,
+        round_trip_s: float | None = None,
+        is_public: bool | None = None,
+        tcp: Tcp | None = None,
+    ) -> Link:
+        """A wide area link, behind an access line at its source or, with `is_down`, before one at its end.
+
+        `is_public` says whether the public Internet is crossed: more jitter and loss if so, less loss if
+        not; None stands for a provider's backbone reached over the public Internet: the jitter of the one,
+        the loss of the other. Raise InputError for a round trip below the fibre floor.
+        """
+        name = name or f"{source}-{to}"
+        figure = (
+            round_trip(from_metro, to_metro)
+            if round_trip_s is None
+            else given_round_trip(from_metro, to_metro, round_trip_s)
+        )
+        loss_ratio = BACKBONE_LOSS_RATIO if is_public is False else PUBLIC_LOSS_RATIO
+        backbone = Jitter(
+            one_way_law(figure.rtt_s, is_public=bool(is_public)), streams.stream(name, "wan jitter")
+        )
+        middle = (Loss(loss_ratio, streams.stream(name, "wan loss")), backbone)
+        edge = access_stages(name, access, streams, is_down=is_down) if access else ()
+        link = cls(name, source, to, middle + edge if is_down else edge + middle, tcp=tcp)
+        link.wide_area = WideArea(figure, backbone, (from_metro, to_metro), bool(is_public))
+        link.provenance = f"{figure.kind}: {figure.source}"
+        return link
 
     def __repr__(self) -> str:
         return f"Link({self.name!r}, {self.source!r} -> {self.to!r})"

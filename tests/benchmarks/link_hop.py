@@ -1,6 +1,7 @@
 """What a stage call and a hop cost: `python tests/benchmarks/link_hop.py` prints nanoseconds."""
 
 import heapq
+import itertools
 import time
 
 from network.carrier import Network
@@ -31,7 +32,7 @@ class Timeline:
     def arrive(self, flight):
         pass
 
-    def lose(self, flight, where, cause):
+    def lose(self, _flight, where, cause):
         raise AssertionError((where, cause))
 
     def run(self):
@@ -64,7 +65,7 @@ def call(release):
 def network():
     topology = Topology()
     nodes = ["device", "gateway", "edge", "cloud"]
-    for source, to in zip(nodes, nodes[1:]):
+    for source, to in itertools.pairwise(nodes):
         topology.add_link(Link(f"{source}-{to}", source, to, [Rate(1e6), Delay(0.01)]))
     return Network(topology)
 
@@ -84,7 +85,7 @@ def fly(carrier, count):
 
 def main():
     link = Link("l", "a", "b", [Rate(1e6), Delay(0.01)])
-    loop_ns = best_ns(call(lambda now, size: now), CALLS)
+    loop_ns = best_ns(call(lambda now, _size: now), CALLS)
     for name, release in (
         ("rate stage", Rate(1e6).release),
         ("delay stage", Delay(0.01).release),

@@ -26,7 +26,7 @@ class HeapTimeline:
     def arrive(self, flight):
         self.arrived.append((self.now, flight.to, flight.message.topic))
 
-    def lose(self, flight, where, cause):
+    def lose(self, _flight, where, cause):
         self.lost.append((self.now, where, cause))
 
     def send_at(self, at_s, carrier, source, to, message=None):
