@@ -42,7 +42,7 @@ def _sending(to: NodeId, topic: str, size_bytes: int, qos: int) -> Send:
 class Periodic:
     """Sends every `every_s`, from a random phase on; each gap varies by up to `jitter_ratio` of itself."""
 
-    gateway: NodeId
+    gateway: NodeId = field(metadata={"wired": True})
     every_s: Seconds = 60.0
     jitter_ratio: Ratio = 0.0
     payload_bytes: Bytes = 200
@@ -73,7 +73,7 @@ class Periodic:
 class Poisson:
     """Sends at random instants, `rate_per_s` on average, independent of each other."""
 
-    gateway: NodeId
+    gateway: NodeId = field(metadata={"wired": True})
     rate_per_s: PerSecond = 1.0
     payload_bytes: Bytes = 200
     qos: int = 0
@@ -98,7 +98,7 @@ class Poisson:
 class Burst:
     """Sends `count` messages at once every `every_s`, from a random phase on."""
 
-    gateway: NodeId
+    gateway: NodeId = field(metadata={"wired": True})
     count: int = 10
     every_s: Seconds = 60.0
     payload_bytes: Bytes = 200
@@ -129,7 +129,7 @@ class Replay:
     table that `read_arrivals` turns into both lists. After a restart it goes on with the times to come.
     """
 
-    gateway: NodeId
+    gateway: NodeId = field(metadata={"wired": True})
     times_s: Sequence[Seconds] = ()
     sizes_bytes: Sequence[Bytes] = ()
     payload_bytes: Bytes = 200

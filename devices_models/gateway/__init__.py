@@ -1,0 +1,1 @@
+"""The hub between field devices and the network."""
