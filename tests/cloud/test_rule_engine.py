@@ -40,9 +40,9 @@ def from_host(message):
 
 
 def test_the_engine_subscribes_and_beats_at_the_start(context):
-    """At a broker all topics carry the site; the heartbeat repeats."""
+    """At a broker field topics carry the site; the heartbeat is for every gateway, and repeats."""
     engine = RuleEngine("broker", Scripted(), "car_park")
-    beat = [Send("broker", Message("site/car_park/rule/heartbeat")), Wake(10.0, "heartbeat")]
+    beat = [Send("broker", Message("rule/heartbeat")), Wake(10.0, "heartbeat")]
     subscribe = Message("site/car_park/+/+/event/#", qos=1, kind="subscribe")
     assert list(engine.react(Started(), context)) == [Send("broker", subscribe), *beat]
     assert list(engine.react(Woken("heartbeat"), context)) == beat

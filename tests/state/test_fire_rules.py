@@ -106,6 +106,14 @@ def test_fans_wait_for_the_level_in_alarm_to_be_empty():
     assert fire.evaluate(clear, 40.0) == []
 
 
+def test_a_level_that_emptied_before_the_confirmation_counts():
+    """People who left between the first alarm and the confirmed fire need not be waited for."""
+    fire = rules(confirm="double_knock")
+    fire.evaluate(event("L2-D07", "alarm"), 10.0)
+    assert fire.evaluate(event("L2-S1-PC", "level_clear", "people_counter"), 20.0) == []
+    assert FAN in fire.evaluate(event("L2-D08", "alarm"), 30.0)
+
+
 def test_fans_wait_for_every_level_when_the_alarm_has_none():
     """An alarm at a place without counters waits for all counted levels."""
     fire = rules()

@@ -75,7 +75,7 @@ class RuleEngine:
     def _beat(self) -> list[Effect]:
         if self.heartbeat_s == 0:
             return []
-        return [self._to_host(HEARTBEAT_TOPIC), Wake(self.heartbeat_s, "heartbeat")]
+        return [Send(self.host, Message(HEARTBEAT_TOPIC)), Wake(self.heartbeat_s, "heartbeat")]
 
     def _evaluate(self, message: Message, context: Context) -> list[Effect]:
         field_message = replace(message, topic=message.topic.removeprefix(self.prefix))

@@ -39,9 +39,9 @@ class FireRules:
     `confirm` says how many detectors make a fire: one, or two within `window_s`; one that does not clear
     within `fallback_after_s` counts as a fire as well, as waiting for a second is the largest avoidable
     delay. Repeated alarms repeat the response after `cooldown_s`. Fans start `first`, or when the counters
-    report the levels in alarm empty. With `authorise` every plate seen is answered with an admission.
-    Devices that take part come from wiring, as a map of node to kind; `gates` and `sounders` narrow it.
-    A device's name up to the first hyphen is its place: the level of a detector, the gate of a camera.
+    have reported the levels in alarm empty since the first alarm. With `authorise` every plate seen is
+    answered with an admission. The site's devices come from wiring, as a map of node to kind; `gates` and
+    `sounders` narrow it. A device's name up to the first hyphen is its place: the level of a detector, the gate of a camera.
     """
 
     confirm: Literal["single", "double_knock"] = "single"
@@ -77,9 +77,9 @@ class FireRules:
                 return self._respond(now_s)
             case "clear":
                 self.knocks.pop(node, None)
-            case "level_clear" if self.fired_s is not None:
+            case "level_clear" if self.levels_in_alarm:
                 self.clear_levels.add(_place(node))
-                return self._ventilate()
+                return self._ventilate() if self.fired_s is not None else []
             case "plate" if self.authorise:
                 return [Command(GATE, _gate_of(message, node), "admit")]
         return []
@@ -100,7 +100,7 @@ class FireRules:
         if self.fired_s is not None and now_s - self.fired_s < self.cooldown_s:
             return []
         self.fired_s = now_s
-        return [*self._open_gates(), *self._clear_the_way(), self._alarm()]
+        return [*self._open_gates(), *self._clear_the_way(), *self._ventilate(), self._alarm()]
 
     def _is_confirmed(self, now_s: float) -> bool:
         if self.confirm == "single":
@@ -131,7 +131,8 @@ class FireRules:
         """Start the fans once every level in alarm is empty; all levels, if no counter watches those."""
         counted = {_place(node) for node in self._nodes_of(COUNTER)}
         awaited = (counted & self.levels_in_alarm) or counted
-        if self.fans != "after_evacuation" or self.have_fans_started or not awaited <= self.clear_levels:
+        is_empty = bool(self.clear_levels) and awaited <= self.clear_levels
+        if self.fans != "after_evacuation" or self.have_fans_started or not is_empty:
             return []
         return list(self._start_fans())
 
