@@ -1,7 +1,7 @@
 import pytest
 
-from twin.cloud.application import Application, User
-from twin.cloud.database import Database
+from twin.cloud.application import PENDING_LIMIT, Application, User
+from twin.cloud.database import TOPIC_LIMIT, Database
 from twin.kernel.behaviour import Drop, LinkChanged, Observe, Received, Send, Started, Wake, Woken
 from twin.message import Message
 
@@ -73,6 +73,14 @@ def test_each_request_has_its_own_timeout(context):
     assert react(user, Woken("timeout"), context) == [Observe("request_failed")]
 
 
+def test_open_requests_are_bounded(context):
+    """A user with ten thousand open requests fails the next one at once, and asks nobody."""
+    user = User("application")
+    user.asked_s.update(dict.fromkeys(range(PENDING_LIMIT), 0.0))
+    effects = react(user, Woken("request"), context)
+    assert effects == [Wake(10.0, "request"), Observe("request"), Observe("request_failed")]
+
+
 def test_the_database_stores_what_its_host_publishes(context):
     """It subscribes to its filters at the host, at the start and when the link comes back."""
     database = Database("broker", store=["site/s/#"])
@@ -85,12 +93,14 @@ def test_the_database_stores_what_its_host_publishes(context):
     assert database.stored_count == 2
 
 
-def test_a_full_database_gives_up_the_oldest_topic(context, monkeypatch):
+def test_a_full_database_gives_up_the_oldest_topic(context):
     """The number of topics is bounded, and what goes is accounted."""
-    monkeypatch.setattr("twin.cloud.database.TOPIC_LIMIT", 2)
     database = Database()
-    effects = [react(database, Received(Message(t, t.encode()), "x", 0.0), context) for t in "abac"]
-    assert effects == [[], [], [], [Drop(Message("b", b"b"), "database full")]]
+    database.latest.update(dict.fromkeys(map(str, range(TOPIC_LIMIT)), b"old"))
+    assert react(database, Received(Message("0", b"new"), "x", 0.0), context) == []
+    effects = react(database, Received(Message("another", b"new"), "x", 0.0), context)
+    assert effects == [Drop(Message("1", b"old"), "database full")]
+    assert len(database.latest) == TOPIC_LIMIT
 
 
 @pytest.mark.parametrize(

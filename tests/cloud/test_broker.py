@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from twin.cloud.broker import Broker
+from twin.cloud.broker import FILTER_LIMIT, RETAINED_LIMIT, SESSION_LIMIT, Broker
 from twin.kernel.behaviour import Drop, LinkChanged, Received, Send, Started, Wake, Woken
 from twin.message import Message
 from twin.mqtt.outbox import INFLIGHT_LIMIT
@@ -280,3 +280,25 @@ def test_an_invalid_topic_or_filter_is_given_up(bench):
     suback, drop = bench.subscribe("a", "t/#/x")
     assert suback.message.qos == 128
     assert drop.cause == "subscription refused"
+
+
+def test_sessions_are_bounded(bench):
+    """A broker with a million sessions refuses the next client with return code 3."""
+    bench.broker.sessions.update(dict.fromkeys(range(SESSION_LIMIT)))
+    assert bench.connect("a") == [Send("a", connack_message(Connack(3)))]
+
+
+def test_the_filters_of_a_client_are_bounded(bench):
+    """The subscription after the ten-thousandth is refused; one that is there may still change."""
+    bench.connect("a")
+    for number in range(FILTER_LIMIT):
+        bench.subscribe("a", f"t/{number}")
+    assert bench.subscribe("a", "t/more")[0].message.qos == 128
+    assert bench.subscribe("a", "t/0")[0].message.qos == 1
+
+
+def test_retained_messages_are_bounded(bench):
+    """A further topic is not retained when the store is full; one that is there may still change."""
+    bench.broker.retained.update(dict.fromkeys(map(str, range(RETAINED_LIMIT)), Message("x")))
+    assert bench.publish("0", b"new", retain=True) == []
+    assert bench.publish("more", retain=True) == [Drop(Message("more", b"x", retain=True), "retained full")]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.state.shadow import Answer, Shadow, ShadowStore
+from twin.state.shadow import SHADOW_LIMIT, Answer, Shadow, ShadowStore
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "x", ""])
 KEYS = st.sampled_from(["a", "b", "timestamp"])
@@ -142,3 +142,11 @@ def test_a_get_with_bad_json_is_rejected():
     ((suffix, document),) = store.get("thing", b"{", 100.0)
     assert (suffix, document["code"]) == ("get/rejected", 400)
     assert store.get("thing", b'{"clientToken":"t"}', 100.0)[0].document["clientToken"] == "t"
+
+
+def test_shadows_are_bounded():
+    """A store with a hundred thousand shadows refuses another, and still updates its own."""
+    store = ShadowStore({(str(number), ""): Shadow(version=1) for number in range(SHADOW_LIMIT)})
+    answers = update(store, {"reported": {"a": 1}})
+    assert answers["update/rejected"]["code"] == 429
+    assert store.update("0", b'{"state":{}}', 100.0)[0].suffix == "update/accepted"

@@ -41,7 +41,7 @@ class FireRules:
     delay. Repeated alarms repeat the response after `cooldown_s`. Fans start `first`, or when the counters
     have reported the levels in alarm empty since the first alarm. With `authorise` every plate seen is
     answered with an admission. The site's devices come from wiring, as a map of node to kind; `gates` and
-    `sounders` narrow it. A device's name up to the first hyphen is its place: the level of a detector, the gate of a camera.
+    `sounders` narrow it. A name up to its first hyphen is the place: a detector's level, a camera's gate.
     """
 
     confirm: Literal["single", "double_knock"] = "single"
