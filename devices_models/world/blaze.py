@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from devices_models.world.detection import HORIZON_S, SMOKE_RTI, STEP_S, LaggedSensors
 from devices_models.world.feature import Feature, distance_m
@@ -47,7 +48,7 @@ class Blaze:
         self._spread = tuple(self._spreading(fire))
         level = scene.feature(self.bay.level)
         self._ceiling_m = level.number("storey_height") - FIRE_BASE_M
-        self._smoke = Smoke(self._room(level, fire), self.heat_kw)
+        self._smoke = Smoke(self._room(level, fire), self._heat_series_kw)
         self._aset: tuple[int, float] | None = None
         self._detectors = [f for f in scene.of_kind("detector") if f.level == self.bay.level]
         self._rows = {feature.id: row for row, feature in enumerate(self._detectors)}
@@ -120,11 +121,12 @@ class Blaze:
             burning += more
             yield self.starts_at_s + age_s, burning
 
-    def heat_kw(self, age_s: float) -> float:
+    def _heat_series_kw(self, ages_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Heat release that makes the smoke: of the first car, or of all that burn."""
-        heat_kw = self._car.heat_kw(age_s)
+        heat_kw = self._car.heat_series_kw(ages_s)
         if self._settings.fire is not None and self._settings.fire.smoke_from == "all_cars":
-            heat_kw += sum(more * self._car.heat_kw(age_s - at_s) for at_s, more in self._spread)
+            for at_s, more in self._spread:
+                heat_kw = heat_kw + more * self._car.heat_series_kw(ages_s - at_s)
         return heat_kw
 
     def _spreading(self, fire: FireSettings) -> Iterator[tuple[float, int]]:

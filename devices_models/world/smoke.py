@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from devices_models.world.fire import (
     AIR_HEAT_KJ_KG_K,
     AIR_K,
@@ -90,15 +93,21 @@ class Ventilation(NamedTuple):
 class Smoke:
     """The smoke of one fire, stepped by 0.5 s as far as asked; fans may change it from a moment on.
 
-    `heat_kw` gives the heat release at an age of the fire; every time here is such an age, in seconds.
+    `heat_series_kw` gives the heat release at an array of ages; every time here is such an age, in seconds.
     A level that was mixed stays mixed: it does not stratify again (a bounding assumption).
     """
 
-    def __init__(self, room: Room, heat_kw: Callable[[float], float]) -> None:
+    def __init__(
+        self, room: Room, heat_series_kw: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    ) -> None:
         self.room = room
-        self._heat_kw = heat_kw
+        self._heats_kw: list[float] = heat_series_kw(np.arange(0.0, HORIZON_S, STEP_S)).tolist()
         self._fans = Ventilation()
-        mass = SEED_RATIO * room.air_kg
+        convective = (1 - room.radiative_ratio) * (1 - room.ceiling_loss_ratio)
+        self._warming = convective / AIR_HEAT_KJ_KG_K * STEP_S
+        self._sooting = room.soot_yield_ratio / FUEL_KJ_KG * STEP_S
+        self._gassing = room.carbon_monoxide_yield_ratio / FUEL_KJ_KG * STEP_S
+        mass = self._least_kg = SEED_RATIO * room.air_kg
         self._layers = [Layer(mass, mass * AIR_K, 0.0, 0.0, 0.0, 0.0, is_mixed=False)]
 
     def air(self, age_s: float) -> Air:
@@ -125,7 +134,7 @@ class Smoke:
 
     def _layer(self, step: int) -> Layer:
         while len(self._layers) <= step:
-            self._layers.append(self._next((len(self._layers) - 1) * STEP_S, self._layers[-1]))
+            self._layers.append(self._next(len(self._layers) - 1, self._layers[-1]))
         return self._layers[step]
 
     def _seen(self, layer: Layer) -> Air:
@@ -150,44 +159,46 @@ class Smoke:
         height_m = self.room.height_m
         return max(height_m - layer.volume_m3() / self.room.area_m2, THINNEST_RATIO * height_m)
 
-    def _next(self, age_s: float, layer: Layer) -> Layer:
-        room, heat_kw = self.room, self._heat_kw(age_s)
+    def _next(self, step: int, layer: Layer) -> Layer:
         if self._fans.is_stirred and not layer.is_mixed:
+            air_kg = self.room.air_kg
             warmth = layer.heat - layer.mass * AIR_K
-            layer = layer._replace(mass=room.air_kg, heat=room.air_kg * AIR_K + warmth, is_mixed=True)
-        fuel = heat_kw / FUEL_KJ_KG
-        warmed = (1 - room.ceiling_loss_ratio) * (1 - room.radiative_ratio) * heat_kw / AIR_HEAT_KJ_KG_K
-        gained = layer._replace(
-            heat=layer.heat + warmed * STEP_S,
-            soot=layer.soot + fuel * room.soot_yield_ratio * STEP_S,
-            carbon_monoxide=layer.carbon_monoxide + fuel * room.carbon_monoxide_yield_ratio * STEP_S,
-        )
-        return self._mixed(layer, gained) if layer.is_mixed else self._layered(heat_kw, layer, gained)
+            layer = layer._replace(mass=air_kg, heat=air_kg * AIR_K + warmth, is_mixed=True)
+        return (self._mixed if layer.is_mixed else self._layered)(self._heats_kw[step], layer)
 
-    def _layered(self, heat_kw: float, layer: Layer, gained: Layer) -> Layer:
+    def _layered(self, heat_kw: float, layer: Layer) -> Layer:
         """The plume feeds the layer until it is down; extraction takes layer gas."""
         room, height_m = self.room, self._height_m(layer)
         is_down = height_m <= THINNEST_RATIO * room.height_m + 1e-6
         plume = 0.0 if is_down else entrainment_kg_s(heat_kw, DIAMETER_M, height_m, room.radiative_ratio)
-        share = min(self._fans.extract_m3_s * STEP_S / max(layer.volume_m3(), 1e-9), 1.0)
-        mass = max(layer.mass * (1 - share) + plume * STEP_S, SEED_RATIO * room.air_kg)
-        return gained._replace(
-            mass=mass,
-            heat=max(gained.heat - layer.heat * share + plume * AIR_K * STEP_S, mass * AIR_K * 0.999),
-            soot=gained.soot - layer.soot * share,
-            carbon_monoxide=gained.carbon_monoxide - layer.carbon_monoxide * share,
+        kept = 1.0
+        if self._fans.extract_m3_s:
+            kept -= min(self._fans.extract_m3_s * STEP_S / max(layer.volume_m3(), 1e-9), 1.0)
+        mass = max(layer.mass * kept + plume * STEP_S, self._least_kg)
+        heat = layer.heat * kept + plume * AIR_K * STEP_S + heat_kw * self._warming
+        return Layer(
+            mass,
+            max(heat, mass * AIR_K * 0.999),
+            layer.soot * kept + heat_kw * self._sooting,
+            layer.carbon_monoxide * kept + heat_kw * self._gassing,
+            layer.gas_dose,
+            layer.heat_dose,
+            is_mixed=False,
         )
 
-    def _mixed(self, layer: Layer, gained: Layer) -> Layer:
+    def _mixed(self, heat_kw: float, layer: Layer) -> Layer:
         """The whole level is one zone of constant mass; extraction is made up by fresh air."""
-        share = min(self._fans.extract_m3_s * STEP_S / (self.room.area_m2 * self.room.height_m), 1.0)
-        air = self._seen(layer)
-        return gained._replace(
-            heat=gained.heat - (layer.heat - layer.mass * AIR_K) * share,
-            soot=gained.soot - layer.soot * share,
-            carbon_monoxide=gained.carbon_monoxide - layer.carbon_monoxide * share,
-            gas_dose=layer.gas_dose + gas_dose_per_s(air.carbon_monoxide_ppm) * STEP_S,
-            heat_dose=layer.heat_dose + heat_dose_per_s(self.room.ambient_c + air.rise_k) * STEP_S,
+        room, air = self.room, self._seen(layer)
+        kept = 1 - min(self._fans.extract_m3_s * STEP_S / (room.area_m2 * room.height_m), 1.0)
+        cold = layer.mass * AIR_K
+        return Layer(
+            layer.mass,
+            cold + (layer.heat - cold) * kept + heat_kw * self._warming,
+            layer.soot * kept + heat_kw * self._sooting,
+            layer.carbon_monoxide * kept + heat_kw * self._gassing,
+            layer.gas_dose + gas_dose_per_s(air.carbon_monoxide_ppm) * STEP_S,
+            layer.heat_dose + heat_dose_per_s(room.ambient_c + air.rise_k) * STEP_S,
+            is_mixed=True,
         )
 
 
