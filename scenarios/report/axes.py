@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+_LEAST_LENGTH = 1e-9
 _NARROW = frozenset("iljtfrI.,:;|!'()[] \u00a0\u202f")
 _WIDE = frozenset("mwMW@%")
 
@@ -63,14 +64,14 @@ def _within(low: float, high: float, values: Iterable[float]) -> list[float]:
     return [float(f"{value:.6g}") for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
 
 
-def linear_axis(values: Iterable[float], start: float, end: float, *, has_zero: bool = True) -> Axis:
-    """An axis from round value to round value around all values; never of zero length."""
-    known = [value for value in values if math.isfinite(value)] + ([0.0] if has_zero else [])
-    low, high = min(known, default=0.0), max(known, default=1.0)
-    if low == high:
-        low, high = (low, low + 1.0) if low >= 0 else (low, 0.0)
+def linear_axis(values: Iterable[float], start: float, end: float) -> Axis:
+    """An axis from round value to round value around zero and all values; never of zero length."""
+    known = [0.0, *(value for value in values if math.isfinite(value))]
+    low, high = min(known), max(known)
+    if high - low < _LEAST_LENGTH:
+        low, high = 0.0, 1.0
     ticks = nice_ticks(low, high)
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else high - low
+    step = ticks[1] - ticks[0]
     return Axis(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, start, end)
 
 

@@ -18,9 +18,10 @@ from scenarios.results import Curve, Hop
 
 WIDTH = 720.0
 MOST_POINTS = 60
-MOST_HOPS_DRAWN = 40
+MOST_HOPS_DRAWN = 24
 _TEXT = 12.0
 _SMALL = 10.5
+_BOLD_FACTOR = 1.12
 _LEGEND_ROOM = 26.0
 _AXIS_ROOM = 34.0
 _PANEL_WIDTH, _PANEL_HEIGHT = 240.0, 168.0
@@ -95,7 +96,7 @@ def _attribute(value: str | float) -> str:
 
 
 def _label(x: float, y: float, text: str, *, style: str = "", anchor: str = "start", room: float) -> str:
-    size = _SMALL if "small" in style else _TEXT
+    size = (_SMALL if "small" in style else _TEXT) * (_BOLD_FACTOR if "strong" in style else 1)
     shown = fit(text, room, size)
     hover = _element("title", escape(text)) if shown != text else ""
     return _element("text", escape(shown) + hover, x=x, y=y, text_anchor=anchor, class_=f"t {style}".strip())

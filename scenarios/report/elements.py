@@ -43,7 +43,7 @@ def figure(chart: str, headers: Row, rows: Iterable[Row], note: str = "") -> str
 
 def remark(text: str) -> str:
     """One sentence under a heading that says how to read what follows."""
-    return f'<p class="why">{escape(text)}</p>'
+    return f'<p class="why">{escape(text)}</p>' if text else ""
 
 
 def verdict(requirement: RequirementResult, style: str = "") -> str:

@@ -99,8 +99,9 @@ def _median_and_tail(cdf: Curve) -> str:
 def differences(study: Study) -> str:
     """Paired differences, one chart a metric."""
     metrics = dict.fromkeys((c.metric, c.unit) for c in study.comparisons)
+    titles = {variant.name: variant_title(variant) for variant in study.variants}
     content = "".join(
-        _difference(index, [c for c in study.comparisons if (c.metric, c.unit) == key], *key)
+        _difference(index, [c for c in study.comparisons if (c.metric, c.unit) == key], titles)
         for index, key in enumerate(metrics)
     )
     why = (
@@ -110,22 +111,22 @@ def differences(study: Study) -> str:
     return content and remark(why) + content
 
 
-def _difference(index: int, comparisons: Sequence[Comparison], metric: str, unit: str) -> str:
-    rows = [
-        IntervalRow(f"{c.variant_a} against {c.variant_b}", c.mean_difference, c.low, c.high, _interval(c))
+def _difference(index: int, comparisons: Sequence[Comparison], titles: dict[str, str]) -> str:
+    unit, title = comparisons[0].unit, humanise(comparisons[0].metric).capitalize()
+    labels = [
+        f"{titles.get(c.variant_a, c.variant_a)} against {titles.get(c.variant_b, c.variant_b)}"
         for c in comparisons
     ]
-    title = humanise(metric).capitalize()
+    rows = [
+        IntervalRow(label, c.mean_difference, c.low, c.high, _interval(c))
+        for label, c in zip(labels, comparisons)
+    ]
     caption = Caption(
         f"difference-{index}", f"Differences in {title}", "Mean paired differences and intervals"
     )
     cells = (
-        [
-            f"{c.variant_a} against {c.variant_b}",
-            *_signed(unit, c.mean_difference, c.low, c.high),
-            str(c.pairs),
-        ]
-        for c in comparisons
+        [label, *_signed(unit, c.mean_difference, c.low, c.high), str(c.pairs)]
+        for label, c in zip(labels, comparisons)
     )
     headers = ["Variants", "mean difference", "low", "high", "pairs"]
     return f"<h3>{escape(title)}</h3>" + figure(dot_whisker(caption, rows, unit=unit), headers, cells)

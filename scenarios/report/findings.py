@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scenarios.report.charts import BarRow, Caption, Segment, sequence, stacked_bars
+from scenarios.report.charts import MOST_HOPS_DRAWN, BarRow, Caption, Segment, sequence, stacked_bars
 from scenarios.report.elements import Row, command, figure, remark, variant_title, verdict
 from scenarios.report.markup import escape
 from scenarios.report.wording import (
@@ -16,15 +16,17 @@ from scenarios.report.wording import (
     judgement,
     measured,
     names_of,
+    number,
     quantity,
     repeat_command,
     requirement_names,
     requirement_of,
     signed,
+    span,
 )
 from scenarios.results import BudgetPart, Hop, RequirementResult, Study, VariantResult
 
-MOST_CHAINS = 12
+MOST_CHAINS = 8
 _GATE_PARTS = ("network", "rule", "actuate")
 _PARTS = ("detect", "confirm", *_GATE_PARTS, "pre-movement", "flow")
 
@@ -34,18 +36,36 @@ def answer(study: Study) -> str:
     head = "".join(_requirement_head(study, name) for name in requirement_names(study))
     rows = "".join(_matrix_row(study, variant) for variant in study.variants)
     return (
-        f'<p class="answer">{escape(headline(study))}</p>{remark(expectations(study))}'
+        f'<p class="answer">{escape(headline(study))}</p>{remark(expectations(study))}{_reasons(study)}'
         f'<div class="scroll"><table class="matrix"><thead><tr><th scope="col">Variant</th>{head}</tr>'
         f'</thead><tbody>{rows}</tbody></table></div><p class="limits">{escape(LIMITS)}</p>'
     )
 
 
+def _reasons(study: Study) -> str:
+    lines = (_reason(variant) for variant in study.variants)
+    items = "".join(f"<li>{line}</li>" for line in lines if line)
+    return f'<ul class="reasons">{items}</ul>' if items else ""
+
+
+def _reason(variant: VariantResult) -> str:
+    """One line for a variant that does not meet everything; empty for one that does."""
+    missed = " ".join(_missed(r) for r in variant.requirements if r.verdict != "PASS")
+    return missed and f"<strong>{escape(variant_title(variant))}</strong> {missed}"
+
+
+def _missed(requirement: RequirementResult) -> str:
+    said = verdict(requirement, requirement.verdict.lower())
+    return f'<span class="miss">{said} {escape(requirement.name)} <em>{escape(measured(requirement))}</em></span>'
+
+
 def _requirement_head(study: Study, name: str) -> str:
     first = next(r for v in study.variants for r in v.requirements if r.name == name)
     why = f' title="{escape(first.why)}"' if first.why else ""
+    expect = escape(first.expect).replace("_", "_<wbr/>").replace("(", "(<wbr/>")
     asked = f"in {quantity(first.probability, 'ratio')} of runs"
     return (
-        f'<th scope="col"{why}>{escape(name)}<small>{escape(first.expect)}</small>'
+        f'<th scope="col"{why}>{escape(name)}<small class="expect">{expect}</small>'
         f"<small>{escape(asked)}</small></th>"
     )
 
@@ -115,7 +135,7 @@ def _budget_row(variant: VariantResult) -> BarRow:
         limit=aset,
         value_text=value if margin is None else f"{value}, margin {signed(margin, 's')}",
         is_bad=margin is not None and margin < 0,
-        note=f"network, rule, actuator {quantity(sum(gate), 's')} = {quantity(share, 'ratio')}"
+        note=f"network, rule, actuate: {quantity(sum(gate), 's')}, {number(share * 100, 2)} % of RSET"
         if gate
         else "",
         note_at=_gate_start(variant.time_budget),
@@ -166,9 +186,8 @@ def _metric_cell(variant: VariantResult, name: str) -> str:
     metric = variant.metrics.get(name)
     if metric is None:
         return ""
-    low, high = quantity(metric.p05, metric.unit), quantity(metric.p95, metric.unit)
-    spread = f"<small>{escape(low)} to {escape(high)}</small>" if low != high else ""
-    return escape(quantity(metric.p50, metric.unit)) + spread
+    spread = span(metric.p05, metric.p95, metric.unit) if metric.p05 < metric.p95 else ""
+    return escape(quantity(metric.p50, metric.unit)) + (f"<small>{escape(spread)}</small>" if spread else "")
 
 
 def chains(study: Study) -> str:
@@ -187,8 +206,10 @@ def chains(study: Study) -> str:
 def _chain(study: Study, variant: VariantResult, requirement: RequirementResult, index: int) -> str:
     title = f"{variant_title(variant)}: {requirement.name}"
     caption = Caption(f"chain-{index}", title, f"Message chain of the worst run. {judgement(requirement)}")
-    diagram = sequence(caption, requirement.chain)
-    drawn = figure(diagram, ["Time", "from", "to", "topic", "note"], map(_hop_cells, requirement.chain))
+    shown, left = requirement.chain[:MOST_HOPS_DRAWN], len(requirement.chain) - MOST_HOPS_DRAWN
+    note = f"{count(left, 'more step')} in the JSON report." if left > 0 else ""
+    headers = ["Time", "from", "to", "topic", "note"]
+    drawn = figure(sequence(caption, shown), headers, map(_hop_cells, shown), note)
     is_open = ' open="open"' if index == 0 else ""
     repeat = command(repeat_command(study, variant.name, requirement.worst_seed))
     return (

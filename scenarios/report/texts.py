@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -26,6 +27,8 @@ _COLOURS: dict[Verdict, str] = {"PASS": "\x1b[32m", "FAIL": "\x1b[31m", "INCONCL
 _PLAIN = "\x1b[0m"
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]()#+!|~$@:.-])")
 _GAP = 2
+Detail = Literal["value", "word", "symbol"]
+_DETAILS: tuple[Detail, ...] = ("value", "word", "symbol")
 Judged = tuple[VariantResult, RequirementResult]
 
 
@@ -161,8 +164,9 @@ def terminal_table(study: Study, *, is_colour: bool, width: int) -> str:
 
 
 def _matrix(study: Study, names: Sequence[str], room: int, *, is_colour: bool) -> list[str]:
-    for has_values, has_margin in ((True, True), (False, True), (False, False)):
-        rows = _cells(study, names, has_values=has_values, has_margin=has_margin)
+    """The table with as much detail as the room allows; the variants' names give way last."""
+    for detail in _DETAILS:
+        rows = _cells(study, names, detail)
         widths = [max(display_width(row[i]) for row in rows) + _GAP for i in range(len(rows[0]))]
         left = room - sum(widths[1:])
         if left >= min(widths[0], 16):
@@ -171,20 +175,25 @@ def _matrix(study: Study, names: Sequence[str], room: int, *, is_colour: bool) -
     return [_row(row, widths, is_colour=is_colour) for row in rows]
 
 
-def _cells(study: Study, names: Sequence[str], *, has_values: bool, has_margin: bool) -> list[list[str]]:
+def _cells(study: Study, names: Sequence[str], detail: Detail) -> list[list[str]]:
+    has_margin = detail != "symbol"
     head = ["variant", *(f"[{index}]" for index in range(1, len(names) + 1))]
-    rows = [head + (["margin"] if has_margin else [])]
+    rows = [head + ["margin"] * has_margin]
     for variant in study.variants:
-        cells = [_cell(requirement_of(variant, name), has_values=has_values) for name in names]
-        rows.append([one_line(variant.name), *cells, *([_margin(variant)] if has_margin else [])])
+        cells = [_cell(requirement_of(variant, name), detail) for name in names]
+        rows.append([one_line(variant.name), *cells, *[_margin(variant)] * has_margin])
     return rows
 
 
-def _cell(requirement: RequirementResult | None, *, has_values: bool) -> str:
+def _cell(requirement: RequirementResult | None, detail: Detail) -> str:
     if requirement is None:
         return "-"
-    value = f" {one_line(requirement.value_text)}" if has_values and requirement.value_text else ""
-    return f"{SYMBOLS[requirement.verdict]} {requirement.verdict}{value}"
+    parts = [SYMBOLS[requirement.verdict]]
+    if detail != "symbol":
+        parts.append(requirement.verdict)
+    if detail == "value":
+        parts.append(one_line(requirement.value_text))
+    return " ".join(part for part in parts if part)
 
 
 def _margin(variant: VariantResult) -> str:
@@ -200,7 +209,7 @@ def _row(cells: Sequence[str], widths: Sequence[int], *, is_colour: bool) -> str
 
 
 def _painted(text: str) -> str:
-    verdict = next((v for v, symbol in SYMBOLS.items() if text.startswith(f"{symbol} {v}")), None)
+    verdict = next((v for v, symbol in SYMBOLS.items() if text.startswith(f"{symbol} ")), None)
     return f"{_COLOURS[verdict]}{text}{_PLAIN}" if verdict else text
 
 

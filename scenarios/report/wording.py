@@ -43,6 +43,13 @@ def quantity(value: float, unit: str) -> str:
     return f"{number(value)}\u00a0{unit}" if unit else number(value)
 
 
+def span(low: float, high: float, unit: str) -> str:
+    """Two values with their unit, which is written once where both have the same."""
+    first, last = quantity(low, unit), quantity(high, unit)
+    number_text, _, unit_text = first.partition("\u00a0")
+    return f"{number_text if last.endswith(unit_text) else first} to {last}"
+
+
 def signed(value: float, unit: str) -> str:
     """A difference or margin with its sign always shown."""
     text = quantity(value, unit)

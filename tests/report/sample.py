@@ -69,9 +69,9 @@ DESIGNS = (
     Design("fail_open", "Gate opens 30 s after link loss", "Spring and battery.", 30.2, 31.4, expected=None),
     Design("double_knock", "Two detectors must agree", "Fewer false alarms.", 0.078, 0.110, confirm_s=31.0,
            people_out_s=329.0, cars_out_s=676.0, cars_at_aset=20.6, expected=None),
-    Design("alarm_in_cloud", "The alarm itself waits for the cloud", "Sounders follow the cloud.", 300.1, 358.0,
-           confirm_s=300.0, people_out_s=598.0, cars_out_s=945.0, cars_at_aset=85.5, people_at_aset=6.5,
-           expected=(GATE, INSIDE, CARS_LEFT)),
+    Design("alarm_in_cloud", "The alarm itself waits for the cloud", "Sounders follow the cloud.",
+           300.1, 358.0, confirm_s=300.0, people_out_s=598.0, cars_out_s=945.0, cars_at_aset=85.5,
+           people_at_aset=6.5, expected=(GATE, INSIDE, CARS_LEFT)),
     Design("unmasked", "Plates are not masked", "Forgotten setting.", 0.320, 0.410, personal_bytes=482_310,
            expected=(PLATES,)),
 )  # fmt: skip
@@ -81,8 +81,8 @@ def study(designs: Sequence[Design] = DESIGNS) -> Study:
     """The whole study; always the same."""
     return Study(
         scenario_title="Car park fire, who opens the gate?",
-        description="A car burns on level 2 of a three-level car park in Singapore. Smoke detectors, gates and "
-        "plate cameras hang on one gateway. Where should the rule live that opens the gates?",
+        description="A car burns on level 2 of a three-level car park in Singapore. Smoke detectors, gates "
+        "and plate cameras hang on one gateway. Where should the rule live that opens the gates?",
         scenario_file="car_park_fire.scenario.yaml",
         scenario_hash="b2:4f1c09d27ae8",
         product_version="0.1.0",
@@ -127,8 +127,9 @@ def _variant(design: Design) -> VariantResult:
 
 def _requirements(design: Design) -> list[RequirementResult]:
     worst_s = design.command_p99_s + BOOM_S
+    worst = f"worst {worst_s:.1f} s"
     return [
-        _judged(design, GATE, "max(alarm -> gate_open) < 35 s", worst_s < 35, f"worst {worst_s:.1f} s", "35 s"),
+        _judged(design, GATE, "max(alarm -> gate_open) < 35 s", worst_s < 35, worst, "35 s"),
         _judged(design, INSIDE, "max(people_inside_at_untenable) == 0", design.people_at_aset == 0,
                 f"worst {math.ceil(design.people_at_aset)} people", "0"),
         _judged(design, CARS_LEFT, "max(cars_inside_at_untenable) <= 20", design.cars_at_aset < 20,
@@ -138,7 +139,9 @@ def _requirements(design: Design) -> list[RequirementResult]:
     ]  # fmt: skip
 
 
-def _judged(design: Design, name: str, expect: str, is_met: bool, value: str, limit: str) -> RequirementResult:
+def _judged(
+    design: Design, name: str, expect: str, is_met: bool, value: str, limit: str
+) -> RequirementResult:
     is_close = name == CARS_LEFT and 20 < design.cars_at_aset < 25
     met = 15 if is_close else len(SEEDS) if is_met else 0
     verdict: Verdict = "INCONCLUSIVE" if is_close else "PASS" if is_met else "FAIL"
@@ -158,7 +161,13 @@ def _chain(design: Design) -> list[Hop]:
         (0.031, "gateway", "gateway", "offline queue, position 1", "link to broker is cut: waits"),
         (max(0.1, held_s), "gateway", "broker", "site/car_park/smoke_detector/L2-D07/event/alarm", "QoS 1"),
         (max(0.2, held_s + 0.12), "broker", "rules", "site/car_park/smoke_detector/L2-D07/event/alarm", ""),
-        (max(0.21, held_s + 0.14), "rules", "broker", "site/car_park/boom_gate/GA/cmd/open", "rule fire.open"),
+        (
+            max(0.21, held_s + 0.14),
+            "rules",
+            "broker",
+            "site/car_park/boom_gate/GA/cmd/open",
+            "rule fire.open",
+        ),
         (max(0.22, held_s + 0.15), "broker", "gateway", "site/car_park/boom_gate/GA/cmd/open", "QoS 1"),
         (max(0.3, held_s + 0.28), "gateway", "GA", "boom_gate/GA/cmd/open", "Modbus"),
         (max(0.3, held_s + 0.28) + BOOM_S, "GA", "GA", "gate_open", "boom is up"),
@@ -180,7 +189,9 @@ def _metrics(design: Design) -> dict[str, MetricSummary]:
 
 
 def _spread(middle: float, half: float) -> MetricSummary:
-    return MetricSummary("", middle, middle - half / 4, middle + half / 4, middle - half, middle, middle + half)
+    return MetricSummary(
+        "", middle, middle - half / 4, middle + half / 4, middle - half, middle, middle + half
+    )
 
 
 def _budget(design: Design) -> list[BudgetPart]:
@@ -188,9 +199,10 @@ def _budget(design: Design) -> list[BudgetPart]:
     before_s = design.detect_s + design.confirm_s + network_s * (design.confirm_s < 100) + 0.025 + BOOM_S
     network_s = network_s if design.confirm_s < 100 else 0.1
     moving_s = max(design.people_out_s, before_s + 150) - before_s
+    waiting_s = min(45.0, moving_s / 2)
     parts = {
         "detect": design.detect_s, "confirm": design.confirm_s, "network": network_s, "rule": 0.025,
-        "actuate": BOOM_S, "pre-movement": min(45.0, moving_s / 2), "flow": moving_s - min(45.0, moving_s / 2),
+        "actuate": BOOM_S, "pre-movement": waiting_s, "flow": moving_s - waiting_s,
     }  # fmt: skip
     return [BudgetPart(name, duration_s) for name, duration_s in parts.items()]
 
@@ -246,7 +258,9 @@ def _sensitivities() -> list[Sensitivity]:
 
 def _provenance() -> list[FigureSource]:
     return [
-        FigureSource("WAN round trip, Singapore to Ashburn", "231 ms", "published", "operators' latency tables"),
+        FigureSource(
+            "WAN round trip, Singapore to Ashburn", "231 ms", "published", "operators' latency tables"
+        ),
         FigureSource("boom gate opening time", "1.8 s", "published", "manufacturer's data sheet"),
         FigureSource("smoke detector response", "78 s", "derived", "two-zone fire model, medium growth"),
         FigureSource("rule processing time", "5 ms + exp(20 ms)", "default", "product default"),
@@ -256,7 +270,8 @@ def _provenance() -> list[FigureSource]:
 
 def _plan() -> str:
     bays = "".join(
-        f'<rect x="{20 + 28 * column}" y="{30 + 90 * row}" width="24" height="50" fill="none" stroke="#8a949a"/>'
+        f'<rect x="{20 + 28 * column}" y="{30 + 90 * row}" width="24" height="50" fill="none" '
+        'stroke="#8a949a"/>'
         for row in range(2)
         for column in range(20)
     )
