@@ -85,10 +85,10 @@ class Resumed:
 class Gateway:
     """Hub of a site's devices: local bus, last values, cleansing, aggregation, conversion, masking, buffer.
 
-    Local subscribers (a rule engine that runs here) see every publication before masking; what goes up to
-    the broker `upstream` is prefixed `site/{site}/`, has at least QoS `qos` (0 or 1), and is without the values of the
-    fields in `mask`. While the broker cannot be reached up to `buffer` messages wait; `drop` says which go
-    then. Kinds in `aggregate` go up as one summary every `window_s`. With `local_panel` the gateway is the
+    Local subscribers (a rule engine that runs here) see every publication before masking. What goes up to
+    the broker `upstream` is prefixed `site/{site}/`, has at least QoS `qos` (0 or 1), and lacks the values
+    of the fields in `mask`. While the broker cannot be reached up to `buffer` messages wait; `drop` says
+    which go then. Kinds in `aggregate` go up as one summary every `window_s`. With `local_panel` it is the
     listed fire panel too: it sounds its sounders itself on any alarm, whatever rules and WAN do.
     """
 
