@@ -39,7 +39,10 @@ class Axis:
 
 
 def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten within low..high, at most `most` + 1 of them."""
+    """Multiples of 1, 2 or 5 times a power of ten within low..high, at most `most` + 1 of them.
+
+    With `most` of 3 or more there is always at least one.
+    """
     if not high > low:
         return [low]
     rough = (high - low) / most

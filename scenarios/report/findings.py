@@ -56,7 +56,8 @@ def _reason(variant: VariantResult) -> str:
 
 def _missed(requirement: RequirementResult) -> str:
     said = verdict(requirement, requirement.verdict.lower())
-    return f'<span class="miss">{said} {escape(requirement.name)} <em>{escape(measured(requirement))}</em></span>'
+    value = f"<em>{escape(measured(requirement))}</em>"
+    return f'<span class="miss">{said} {escape(requirement.name)} {value}</span>'
 
 
 def _requirement_head(study: Study, name: str) -> str:
