@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twin.message import Message
 from twin.state.rules.fire import FireRules
@@ -64,6 +66,14 @@ def test_a_lone_alarm_that_does_not_clear_is_a_fire_in_the_end():
     assert fire.elapse(129.0) == []
     assert fire.elapse(130.0)[:2] == OPEN
     assert fire.due() is None
+
+
+@given(st.floats(0.0, 1e5))
+def test_the_fallback_fires_at_the_very_time_it_names(raised_s):
+    """However the sum of times is rounded, the wake asked for is not a moment too early."""
+    fire = rules(confirm="double_knock")
+    fire.evaluate(event("L2-D07", "alarm"), raised_s)
+    assert fire.elapse(fire.due()) != []
 
 
 def test_an_alarm_that_clears_is_forgotten():
