@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twin.message import Message
@@ -68,10 +68,11 @@ def test_a_lone_alarm_that_does_not_clear_is_a_fire_in_the_end():
     assert fire.due() is None
 
 
-@given(st.floats(0.0, 1e5))
-def test_the_fallback_fires_at_the_very_time_it_names(raised_s):
+@given(st.floats(0.0, 1e5), st.floats(1.0, 1e3))
+@example(33.3, 119.9)
+def test_the_fallback_fires_at_the_very_time_it_names(raised_s, after_s):
     """However the sum of times is rounded, the wake asked for is not a moment too early."""
-    fire = rules(confirm="double_knock")
+    fire = rules(confirm="double_knock", fallback_after_s=after_s)
     fire.evaluate(event("L2-D07", "alarm"), raised_s)
     assert fire.elapse(fire.due()) != []
 
