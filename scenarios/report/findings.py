@@ -216,7 +216,7 @@ def _chain(study: Study, variant: VariantResult, requirement: RequirementResult,
     return (
         f'<details class="chain"{is_open}><summary>{verdict(requirement, requirement.verdict.lower())} '
         f"{escape(title)} <small>{escape(judgement(requirement))}</small></summary>"
-        f'<div class="sequence">{drawn}{repeat}</div></details>'
+        f"{drawn}{repeat}</details>"
     )
 
 

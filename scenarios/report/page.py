@@ -69,7 +69,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Study], str]], ...] = (
     ("differences", "Differences between variants", evidence.differences),
     ("latencies", "How long messages take", evidence.latencies),
     ("sensitivities", "What moves the margin", evidence.swings),
-    ("chains", "Why it failed", findings.chains),
+    ("chains", "Why it was not met", findings.chains),
     ("ledger", "Where every message is", evidence.ledger),
     ("borders", "Personal data over borders", evidence.borders),
     ("plan", "The place", evidence.plan),

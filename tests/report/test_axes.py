@@ -39,8 +39,8 @@ def test_ticks_stay_inside_and_are_few(low, length, most):
     """Whatever the range: at least one tick, no tick outside, at most one more than asked."""
     ticks = nice_ticks(low, low + length, most)
     assert 1 <= len(ticks) <= most + 1
-    assert low - 1e-6 <= min(ticks)
-    assert max(ticks) <= low + length + 1e-6
+    assert low - 1e-8 * length <= min(ticks)
+    assert max(ticks) <= low + length * (1 + 1e-8)
 
 
 @settings(max_examples=100)
