@@ -26,7 +26,7 @@ STYLE = """
 .fp .ramp{stroke:#d7dde6;fill:none}.fp .arrow{fill:#8a94a3}.fp .door{fill:#1f9d63}.fp .exit{fill:#12754a}
 .fp .gate{stroke:#d63f3f;stroke-width:6;stroke-linecap:round}.fp .road{stroke:#e9edf2;fill:none}
 .fp .detector{fill:#fff;stroke:#5b6ee1;stroke-width:1.6}.fp .sensor{fill:#5b6ee1}.fp .gateway{fill:#26324a}
-.fp .sign{fill:#1f9d63}.fp .fan{fill:none;stroke:#93a0b2;stroke-width:1.5}.fp .lift{fill:#c3ccd8}
+.fp .sign{fill:#fff;stroke:#1f9d63;stroke-width:2}.fp .fan{fill:none;stroke:#93a0b2;stroke-width:1.5}.fp .lift{fill:#c3ccd8}
 .fp .ring{fill:none;stroke:#e4572e;stroke-width:3}
 .fp .label{font-weight:600;fill:#a8330f;paint-order:stroke;stroke:#fff;stroke-width:4px}
 """.strip()
@@ -43,6 +43,7 @@ LEGEND = (
     ("detector", "detector"),
     ("sensor", "sensor"),
     ("gateway", "gateway"),
+    ("sign", "sign"),
     ("fan", "fan"),
 )
 
@@ -52,7 +53,11 @@ def floor_plan_svg(scene: Scene, level: str, marks: Mapping[str, str] | None = N
     the word `fire` makes a bay burn. Raises InputError for an unknown level or marked feature.
     """
     scene.feature(level)
-    shown = [feature for feature in scene.features if feature.level == level and feature.kind != "assembly"]
+    shown = [
+        feature
+        for feature in scene.features
+        if level in {feature.level, feature.text("to_level")} and feature.kind != "assembly"
+    ]
     sheet = _Sheet(shown, f"{scene.name}, {level}")
     for kind in (*ORDER, "door", "exit", "gate"):
         for feature in shown:
@@ -97,6 +102,7 @@ class _Sheet:
         x, y = self._at(feature.place)
         if word == FIRE:
             self._parts.append(f'<circle class="glow" cx="{x:.1f}" cy="{y:.1f}" r="{7 * SCALE}"/>')
+            x, y = x - 28, y - 36
         else:
             self._parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="12"/>')
         self._parts.append(f'<text class="label" x="{x + 16:.1f}" y="{y + 5:.1f}">{escape(word)}</text>')
@@ -171,6 +177,8 @@ def symbol(kind: str, x: float, y: float) -> str:
                 f'<circle class="fan" cx="{x:.1f}" cy="{y:.1f}" r="9"/>'
                 f'<path class="fan" d="M{x - 6:.1f} {y:.1f} h12 M{x:.1f} {y - 6:.1f} v12"/>'
             )
+        case "sign":
+            return f'<path class="sign" d="M{x - 9:.1f} {y:.1f} l9 -7 l9 7 l-9 7 Z"/>'
         case "gate":
             return f'<line class="gate" x1="{x:.1f}" y1="{y - 8:.1f}" x2="{x:.1f}" y2="{y + 8:.1f}"/>'
         case "bay":

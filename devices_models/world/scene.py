@@ -121,8 +121,8 @@ def _scene(made: Any, name: str) -> Scene:
     read = [read_feature(raw, number) for number, raw in enumerate(made["features"], start=1)]
     features = tuple(feature for feature, _ in read if feature is not None)
     problems = [problem for _, found in read for problem in found]
-    problems += _identity_problems(features, made["scene"]["levels"])
-    named = {raw.get("id") for raw in made["features"] if isinstance(raw, dict)}
+    named = {str(raw.get("id")) for raw in made["features"] if isinstance(raw, dict)}
+    problems += _identity_problems(features, made["scene"]["levels"], named)
     problems += _reference_problems(features, named)
     _report(name, problems)
     scene = Scene(name, tuple(made["scene"]["levels"]), features, made)
@@ -158,13 +158,13 @@ def _header_problems(made: Any) -> Iterator[str]:
         yield "no list 'features'; expected the features of the scene"
 
 
-def _identity_problems(features: tuple[Feature, ...], levels: list[str]) -> Iterator[str]:
+def _identity_problems(features: tuple[Feature, ...], levels: list[str], named: set[str]) -> Iterator[str]:
     for identity, count in Counter(feature.id for feature in features).items():
         if count > 1:
             yield f"feature '{identity}': the id stands {count} times; expected unique ids"
     drawn = {feature.id for feature in features if feature.kind == "level"}
     for level in levels:
-        if level not in drawn:
+        if level not in drawn and level not in named:
             yield f"scene.levels names '{level}'; expected a feature of kind level{nearest(level, drawn)}"
     for feature in features:
         if feature.level not in levels:
@@ -175,7 +175,7 @@ def _identity_problems(features: tuple[Feature, ...], levels: list[str]) -> Iter
             )
 
 
-def _reference_problems(features: tuple[Feature, ...], named: set[Any]) -> Iterator[str]:
+def _reference_problems(features: tuple[Feature, ...], named: set[str]) -> Iterator[str]:
     """Names that lead nowhere. A name of a feature that is itself wrong is not reported twice."""
     kinds = {feature.id: feature.kind for feature in features}
     for feature in features:
