@@ -1,0 +1,69 @@
+"""What a scenario may name: the port through which lower layers say what exists."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from scenarios.options import Options, options_of
+from scenarios.schema import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What lower layers say about a device type, a node kind or the world.
+
+    `options` is a data class whose init fields are its options, but for those in `given`, which the wiring
+    fills in. `measures` are observed by it. A node must reach one node of the kinds in `reaches`, and every
+    node that one of the options in `names_nodes` (written keys) names.
+    """
+
+    options: type
+    measures: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
+    reaches: frozenset[str] = frozenset()
+    names_nodes: frozenset[str] = frozenset()
+
+    @property
+    def form(self) -> Options:
+        """The options, ready to check what was written."""
+        return options_of(self.options, self.given)
+
+
+class Catalogue(Protocol):
+    """What exists: filled in by the wiring, which knows the lower layers."""
+
+    @property
+    def devices(self) -> Mapping[str, Description]:
+        """Device types by name."""
+        ...
+
+    @property
+    def kinds(self) -> Mapping[str, Description]:
+        """Node kinds by name."""
+        ...
+
+    @property
+    def world(self) -> Description:
+        """The physical world."""
+        ...
+
+    @property
+    def technologies(self) -> Collection[str]:
+        """Names of link technologies."""
+        ...
+
+    @property
+    def metros(self) -> Collection[str]:
+        """Names of metros."""
+        ...
+
+    @property
+    def faults(self) -> Mapping[str, Collection[str]]:
+        """Fault names, each with the parameters (written keys) that it takes."""
+        ...
+
+    def fibre_floor_s(self, first: Site, second: Site) -> float:
+        """The shortest round trip that light in fibre allows between two sites (seconds)."""
+        ...

@@ -1,0 +1,255 @@
+"""What the timeline and the requirements of a variant refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from scenarios import expression
+from scenarios.catalogue import Catalogue
+from scenarios.checks import not_positive, unknown_name
+from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
+from scenarios.parts import Parts, declared
+from scenarios.schema import FAULT_PARAMETERS, Requirement, TimelineEntry
+from scenarios.source import Keys
+from scenarios.variants import Draft
+from twin.units import format_quantity
+
+
+@dataclass
+class ClaimChecks:
+    """Checks of the timeline, the requirements and the run of one variant."""
+
+    draft: Draft
+    parts: Parts
+    catalogue: Catalogue
+    issues: list[Issue] = field(default_factory=list)
+
+    def run(self) -> list[Issue]:
+        """All issues of meaning."""
+        for index, entry in self.parts.timeline.items():
+            self._check_times(index, entry)
+            self._check_fault(index, entry)
+            self._check_target(index, entry)
+        self._check_requirements()
+        self._check_run()
+        return self.issues
+
+    def _report(
+        self,
+        span: Span,
+        code: str,
+        message: str,
+        label: str = "",
+        advice: str = "",
+        related: Iterable[Related] = (),
+    ) -> None:
+        self.issues.append(issue_at(span, code, message, label=label, advice=advice, related=related))
+
+    def _unknown(self, code: str, path: Keys, what: str, name: str, known: Collection[str]) -> None:
+        self.issues.append(unknown_name(self.draft, code, path, what, name, known))
+
+    # timeline -------------------------------------------------------------------------------------------
+
+    def _check_times(self, index: int, entry: TimelineEntry) -> None:
+        path = ("timeline", index)
+        for key, value_s in (("for", entry.for_s), ("every", entry.every_s)):
+            if value_s == 0:
+                self.issues.append(not_positive(self.draft, (*path, key)))
+        if entry.until_s is not None and entry.until_s <= entry.at_s:
+            message = f"fault '{entry.fault}' ends ('until') before it starts ('at')"
+            self._report(self.draft.value_at((*path, "until")), "E046", message)
+        if entry.at_s >= self.parts.run.duration_s > 0:
+            duration = format_quantity("time", self.parts.run.duration_s)
+            message = f"fault '{entry.fault}' starts after the run has ended ({duration})"
+            related = (
+                [Related(self.draft.value_at(("run", "duration")), "the run")] if self._has_duration else []
+            )
+            advice = "let it start earlier, or make 'run.duration' longer"
+            self._report(self.draft.value_at((*path, "at")), "E046", message, "", advice, related)
+
+    @property
+    def _has_duration(self) -> bool:
+        return "duration" in declared(self.draft.data, "run")
+
+    def _check_fault(self, index: int, entry: TimelineEntry) -> None:
+        path = ("timeline", index)
+        parameters = self.catalogue.faults.get(entry.fault)
+        if parameters is None:
+            self._unknown("E026", (*path, "fault"), "fault", entry.fault, self.catalogue.faults)
+            return
+        written = self.draft.data["timeline"][index]
+        for key in FAULT_PARAMETERS:
+            if key in written and key not in parameters:
+                message = f"fault '{entry.fault}' takes no '{key}'"
+                advice = f"it takes: {listed(parameters)}"
+                label = suggestion(key, parameters)
+                self._report(self.draft.key_at((*path, key)), "E041", message, label, advice)
+
+    def _check_target(self, index: int, entry: TimelineEntry) -> None:
+        path = ("timeline", index)
+        targets = {
+            key: value
+            for key, value in (
+                ("between", entry.between),
+                ("link", entry.link),
+                ("node", entry.node),
+                ("select", entry.select),
+            )
+            if value is not None
+        }
+        if len(targets) != 1:
+            message = f"fault '{entry.fault}' needs exactly one target; it has {listed(targets)}"
+            advice = "write one of 'between: [a, b]', 'link: <name>', 'node: <name>', 'select: smoke-*'"
+            self._report(self.draft.key_at((*path, "fault")), "E040", message, "", advice)
+        for end, name in enumerate(entry.between or ()):
+            if name not in {*self._sites, *self._members}:
+                known = {*self._sites, *self._members}
+                self._unknown("E030", (*path, "between", end), "site or node", name, known)
+        if entry.link is not None and entry.link not in self._links:
+            self._unknown("E030", (*path, "link"), "link", entry.link, self._links)
+        if entry.node is not None and not self._is_member(entry.node):
+            self._unknown("E030", (*path, "node"), "node", entry.node, self._members)
+        if entry.select is not None and not self._selects(entry.select):
+            message = f"no node can match the pattern '{entry.select}'"
+            label = suggestion(entry.select.rstrip("*-"), self._members)
+            advice = "devices are named '<fleet>-001' or as in the scene"
+            self._report(self.draft.value_at((*path, "select")), "E030", message, label, advice)
+
+    @cached_property
+    def _sites(self) -> Collection[str]:
+        return declared(self.draft.data, "sites")
+
+    @cached_property
+    def _members(self) -> Collection[str]:
+        return {*declared(self.draft.data, "nodes"), *declared(self.draft.data, "fleets")}
+
+    @cached_property
+    def _links(self) -> Collection[str]:
+        return {*declared(self.draft.data, "fleets"), *(link.title for link in self.parts.links.values())}
+
+    @cached_property
+    def _is_drawn(self) -> bool:
+        """Whether a scene gives names that are not known here."""
+        return any(fleet.placed_by is not None for fleet in self.parts.fleets.values())
+
+    def _is_member(self, name: str) -> bool:
+        fleet = self.parts.fleets.get(name.rpartition("-")[0])
+        is_numbered = fleet is not None and name.rpartition("-")[2].isdigit()
+        return name in self._members or is_numbered or self._is_drawn
+
+    def _selects(self, pattern: str) -> bool:
+        examples = (*self._members, *(f"{fleet}-001" for fleet in self.parts.fleets))
+        stems = [pattern.split("*", maxsplit=1)[0].split("?", maxsplit=1)[0].split("[", maxsplit=1)[0]]
+        is_possible = any(
+            f"{fleet}-".startswith(stems[0]) or stems[0].startswith(f"{fleet}-")
+            for fleet in self.parts.fleets
+        )
+        return self._is_drawn or is_possible or any(fnmatchcase(name, pattern) for name in examples)
+
+    # requirements ---------------------------------------------------------------------------------------
+
+    def _check_requirements(self) -> None:
+        seen: dict[str, int] = {}
+        for index, requirement in self.parts.requirements.items():
+            path = ("requirements", index)
+            first = seen.setdefault(requirement.name, index)
+            if first != index:
+                related = [Related(self.draft.value_at(("requirements", first, "name")), "the first")]
+                message = f"two requirements are called '{requirement.name}'"
+                self._report(self.draft.value_at((*path, "name")), "E031", message, "", "", related)
+            if requirement.probability <= requirement.indifference:
+                self._report_indifference(index, requirement)
+            if applies(requirement, {self.draft.name, self.draft.family}):
+                self._check_expression((*path, "expect"), requirement.expect)
+
+    def _report_indifference(self, index: int, requirement: Requirement) -> None:
+        written = self.draft.data["requirements"][index]
+        key = "indifference" if "indifference" in written else "probability"
+        asked, least = (
+            format_quantity("ratio", each) for each in (requirement.probability, requirement.indifference)
+        )
+        message = f"the indifference ({least}) must be below the probability ({asked})"
+        advice = "between the two the test may say either; the wider the gap, the fewer runs it takes"
+        self._report(self.draft.value_at(("requirements", index, key)), "E037", message, "", advice)
+
+    def _check_expression(self, path: Keys, text: str) -> None:
+        place = self.draft.value_at(path)
+        try:
+            parsed = expression.parse(text)
+        except expression.ExpressionError as error:
+            where = self._within(place, text, error.column, error.length)
+            self._report(where, "E038", f"in '{path[-1]}': {error.message}", error.advice)
+            return
+        for name in parsed.measures:
+            if name.text not in self._measures:
+                self._report_measure(self._within(place, text, name.column, len(name.text)), name.text)
+        faults = {entry.fault for entry in self.parts.timeline.values()}
+        for name in parsed.faults:
+            if name.text not in faults:
+                message = f"no fault '{name.text}' is in the timeline"
+                advice = f"faults here: {listed(faults)}; 'variants' limits a requirement to some variants"
+                where = self._within(place, text, name.column, len(name.text))
+                self._report(where, "E026", message, suggestion(name.text, faults), advice)
+        for name in parsed.scopes:
+            if name.text not in self._scopes:
+                message = f"no site, metro or country is called '{name.text}'"
+                advice = f"here: {listed(self._scopes)}"
+                where = self._within(place, text, name.column, len(name.text))
+                self._report(where, "E020", message, suggestion(name.text, self._scopes), advice)
+
+    def _report_measure(self, where: Span, name: str) -> None:
+        owners = [
+            device
+            for known in (self.catalogue.devices, self.catalogue.kinds)
+            for device, each in known.items()
+            if name in each.measures
+        ]
+        if owners:
+            message = f"nothing in this scenario reports '{name}'"
+            advice = f"it is reported by: {listed(owners)}"
+        else:
+            message = f"unknown measure '{name}'"
+            advice = f"measures here: {listed(self._measures, 30)}"
+        self._report(where, "E027", message, suggestion(name, self._measures), advice)
+
+    def _within(self, place: Span, text: str, column: int, length: int) -> Span:
+        """A place inside an expression; the whole of it if it is not written as it is read."""
+        lines = self.draft.source.text.splitlines()
+        line = lines[place.line - 1] if place.line <= len(lines) else ""
+        start = line.find(text, place.column - 1)
+        if not text or start < 0 or place.length < len(text):
+            return place
+        return Span(place.line, start + 1 + column, length)
+
+    @cached_property
+    def _measures(self) -> frozenset[str]:
+        devices = (self.catalogue.devices.get(fleet.device) for fleet in self.parts.fleets.values())
+        kinds = (self.catalogue.kinds.get(node.kind) for node in self.parts.nodes.values())
+        present = [each.measures for each in (*devices, *kinds, self.catalogue.world) if each is not None]
+        return frozenset().union(*present)
+
+    @cached_property
+    def _scopes(self) -> frozenset[str]:
+        sites = self.parts.sites.values()
+        own = {name for site in sites for name in (site.metro, site.country) if name is not None}
+        return frozenset({*self._sites, *own, *self.catalogue.metros})
+
+    # the run --------------------------------------------------------------------------------------------
+
+    def _check_run(self) -> None:
+        run = self.parts.run
+        if run.duration_s == 0:
+            self.issues.append(not_positive(self.draft, ("run", "duration")))
+        elif run.warm_up_s >= run.duration_s:
+            message = "the warm-up is as long as the run, so nothing would be judged"
+            self._report(self.draft.value_at(("run", "warm_up")), "E046", message)
+        if run.stop_when is not None:
+            self._check_expression(("run", "stop_when"), run.stop_when)
+
+
+def applies(requirement: Requirement, names: Collection[str]) -> bool:
+    """Whether a requirement is judged in a variant that goes by these names."""
+    return requirement.variants is None or not set(requirement.variants).isdisjoint(names)

@@ -1,0 +1,220 @@
+"""Judging one replication: what its observations say about a requirement's expression."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from scenarios.expression import (
+    After,
+    BytesLeaving,
+    ChainLatency,
+    Clause,
+    Comparison,
+    During,
+    Expression,
+    Latency,
+    Limit,
+    Measure,
+    Metric,
+    Share,
+    Statistic,
+    Window,
+)
+from scenarios.statistics import quantile
+from twin import units
+
+Sample: TypeAlias = tuple[float, str, float, int]
+"""When (seconds), at which node, the value in SI units, and the message chain (0: none)."""
+
+NEVER = "never"
+NO_CHAIN = 0
+ROUNDING_S = 1e-9
+
+
+class Observations(Protocol):
+    """What one replication recorded."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long it lasted."""
+        ...
+
+    def samples(self, measure: str) -> Sequence[Sample]:
+        """All samples of a measure, oldest first."""
+        ...
+
+    def nodes_of(self, measure: str) -> Sequence[str]:
+        """The nodes that report this measure, also those that never did."""
+        ...
+
+    def bytes(self, kind: str, scope: str) -> int:
+        """Payload bytes of a kind ('personal', 'all') that left a place."""
+        ...
+
+    def fault_windows(self, fault: str) -> Sequence[tuple[float, float]]:
+        """When a fault was at work: from and to, in seconds."""
+        ...
+
+
+class Judgement(NamedTuple):
+    """Whether a replication met the expression, the value that decides, and both in words.
+
+    The value is that of the first clause that failed, or of the first clause. It is NaN if nothing was
+    observed that a value could be made of.
+    """
+
+    is_met: bool
+    value: float
+    text: str
+
+
+_COMPARE: dict[Comparison, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+
+
+def evaluate(expression: Expression, data: Observations) -> Judgement:
+    """Judge one replication. Values that were needed and never happened are not met."""
+    judged = [_judge(clause, data) for clause in expression.clauses]
+    deciding = next((each for each in judged if not each.is_met), judged[0])
+    return Judgement(deciding.is_met, deciding.value, "; ".join(each.text for each in judged))
+
+
+def _judge(clause: Clause, data: Observations) -> Judgement:
+    value = _value(clause, data)
+    if value is None:
+        return Judgement(is_met=False, value=math.nan, text=_missing(clause, data))
+    is_met = _COMPARE[clause.comparison](value, clause.limit.value)
+    relation = "meets" if is_met else "misses"
+    return Judgement(is_met, value, f"{_shown(value, clause)} {relation} {clause.text}")
+
+
+def _shown(value: float, clause: Clause) -> str:
+    if math.isinf(value):
+        return NEVER
+    kind = clause.limit.kind
+    return units.format_quantity(kind, value) if kind else f"{value:.6g}"
+
+
+def _missing(clause: Clause, data: Observations) -> str:
+    value = clause.value
+    metric = value.metric if isinstance(value, Statistic | Share) else None
+    names = [metric.name] if isinstance(metric, Measure) else [metric.start, metric.end] if metric else []
+    absent = [name.text for name in names if not data.samples(name.text)]
+    window = " in that time" if metric is not None and metric.window is not None and not absent else ""
+    what = absent[0] if absent else names[0].text
+    return f"{what} never happened{window}: {clause.text}"
+
+
+def _value(clause: Clause, data: Observations) -> float | None:
+    """The clause's value, or None if no sample happened where some were needed."""
+    value = clause.value
+    if isinstance(value, BytesLeaving):
+        return float(data.bytes(value.kind.text, value.scope.text))
+    if isinstance(value, Share):
+        return _share(samples_of(value.metric, data), value.comparison, value.limit)
+    numbers = samples_of(value.metric, data)
+    if value.function == "rate":
+        length_s = _length(value.metric.window, data)
+        return len(numbers) / length_s if length_s > 0 else None
+    if value.function in _OF_ANY:
+        return _OF_ANY[value.function](numbers)
+    if not numbers:
+        return None
+    if value.function == "quantile":
+        return quantile(numbers, value.level)
+    return _OF_SOME[value.function](numbers)
+
+
+_OF_ANY: dict[str, Callable[[Sequence[float]], float]] = {
+    "count": lambda numbers: float(len(numbers)),
+    "sum": lambda numbers: math.fsum(numbers) if all(map(math.isfinite, numbers)) else sum(numbers),
+}
+_OF_SOME: dict[str, Callable[[Sequence[float]], float]] = {
+    "max": max,
+    "min": min,
+    "mean": lambda numbers: sum(numbers) / len(numbers),
+    "median": lambda numbers: quantile(numbers, 0.5),
+    "last": operator.itemgetter(-1),
+}
+
+
+def _share(numbers: Sequence[float], comparison: Comparison, limit: Limit) -> float | None:
+    if not numbers:
+        return None
+    return sum(_COMPARE[comparison](number, limit.value) for number in numbers) / len(numbers)
+
+
+def samples_of(metric: Metric, data: Observations) -> list[float]:
+    """The samples of a metric in one replication; a latency whose end never came is infinite."""
+    inside = _is_inside(metric.window, data)
+    if isinstance(metric, Measure):
+        return [value for at_s, _, value, _ in data.samples(metric.name.text) if inside(at_s)]
+    if isinstance(metric, Latency):
+        return _latencies(metric, data, inside)
+    return _chain_latencies(metric, data, inside)
+
+
+def _latencies(metric: Latency, data: Observations, inside: Callable[[float], bool]) -> list[float]:
+    starts = (at_s for at_s, _, value, _ in data.samples(metric.start.text) if value and inside(at_s))
+    start_s = next(starts, None)
+    if start_s is None:
+        return []
+    waits = dict.fromkeys(data.nodes_of(metric.end.text), math.inf)
+    for at_s, node, value, _ in data.samples(metric.end.text):
+        if at_s < start_s:
+            waits[node] = 0.0 if value else math.inf
+        elif value and waits.get(node, math.inf) == math.inf:
+            waits[node] = at_s - start_s
+    return list(waits.values())
+
+
+def _chain_latencies(
+    metric: ChainLatency, data: Observations, inside: Callable[[float], bool]
+) -> list[float]:
+    begun: dict[int, float] = {}
+    for at_s, _, _, trace in data.samples(metric.start.text):
+        if trace != NO_CHAIN:
+            begun.setdefault(trace, at_s)
+    ended: dict[int, float] = {}
+    for at_s, _, _, trace in data.samples(metric.end.text):
+        if trace in begun and at_s >= begun[trace]:
+            ended.setdefault(trace, at_s)
+    longest_s = max((at_s - begun[trace] for trace, at_s in ended.items()), default=0.0)
+    last_s = data.duration_s - longest_s
+    return [
+        ended.get(trace, math.inf) - start_s
+        for trace, start_s in begun.items()
+        if inside(start_s) and start_s <= last_s + ROUNDING_S
+    ]
+
+
+def _is_inside(window: Window, data: Observations) -> Callable[[float], bool]:
+    match window:
+        case After(at_s=from_s):
+            return lambda at_s: at_s >= from_s
+        case During(fault=fault):
+            spans = data.fault_windows(fault.text)
+            return lambda at_s: any(begin <= at_s < end for begin, end in spans)
+        case _:
+            return lambda _: True
+
+
+def _length(window: Window, data: Observations) -> float:
+    """How long a window lasts within the run (seconds)."""
+    match window:
+        case After(at_s=from_s):
+            return data.duration_s - from_s
+        case During(fault=fault):
+            spans = data.fault_windows(fault.text)
+            return sum(max(0.0, min(end, data.duration_s) - begin) for begin, end in spans)
+        case _:
+            return data.duration_s

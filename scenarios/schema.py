@@ -1,0 +1,318 @@
+"""The format of a scenario file as pydantic models; a key is written without its unit suffix.
+
+The models check form only: keys, types, units and limits. What names refer to is checked in
+`scenarios.checks`, and the free options of fleets, nodes and the world in `scenarios.options`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+
+from twin.units import BitsPerSecond, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
+from twin.units import json_schema as quantity_schema
+
+FORMAT_VERSION = 1
+MOST_REPLICATIONS = 200
+MOST_MEMBERS = 1_000_000
+DEFAULT_PROBABILITY = 0.95
+DEFAULT_INDIFFERENCE = 0.80
+DEFAULT_DURATION_S = 600.0
+
+PLAIN, FORM = "~text", "~map"
+"""Tags of a value that is either one word or a map; they never show in a place or a message."""
+
+
+def shape_of(value: object) -> str:
+    """Which of the two tags a value has."""
+    return FORM if isinstance(value, dict | BaseModel) else PLAIN
+
+
+def _extension_schema(schema: dict[str, Any]) -> None:
+    schema["patternProperties"] = {"^x-": {}}
+
+
+class Form(BaseModel):
+    """A map whose keys are all known; keys that start with `x-` are free for other tools."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, populate_by_name=True, json_schema_extra=_extension_schema
+    )
+
+
+class OpenForm(Form):
+    """A map with known keys, and with the options of a device type or node kind beside them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys that are not of the format itself, as they were written."""
+        return dict(self.model_extra or {})
+
+
+def _read_queue(value: object) -> object:
+    """A queue limit is a number of messages or of bytes."""
+    try:
+        return Quantity("messages").read(value)
+    except ValueError:
+        if isinstance(value, str) and "mess" not in value:
+            return Quantity("size").read(value)
+        raise
+
+
+QueueLimit: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_read_queue),
+    WithJsonSchema({"anyOf": [quantity_schema("messages"), quantity_schema("size")]}),
+]
+
+
+class Carpark(Form):
+    """A car park that is generated instead of drawn."""
+
+    levels: int = Field(ge=1, le=50)
+    bays: int = Field(ge=2, le=2000, description="bays on each level")
+
+
+SceneText: TypeAlias = Annotated[str, Field(min_length=1, max_length=300)]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Between: TypeAlias = Annotated[tuple[str, str], Field(strict=False)]
+
+
+class Site(Form):
+    """A place with coordinates: a metro by name, or a country with coordinates."""
+
+    metro: str | None = Field(None, description="name of a metro, which gives country and coordinates")
+    country: str | None = Field(None, pattern=r"^[A-Z]{2}$", description="two letters, ISO 3166")
+    coordinates: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None, description="latitude and longitude in degrees"
+    )
+    scene: (
+        Annotated[
+            Annotated[SceneText, Tag(PLAIN)] | Annotated[Carpark, Tag(FORM)],
+            Discriminator(shape_of),
+        ]
+        | None
+    ) = Field(None, description="GeoJSON file beside the scenario, or a generated car park")
+
+
+class Figures(Form):
+    """What a link does to a message, where it differs from its technology."""
+
+    delay_s: Seconds | None = Field(None, alias="delay", description="one way, median")
+    round_trip_s: Seconds | None = Field(None, alias="round_trip")
+    jitter_s: Seconds | None = Field(None, alias="jitter", description="p99 of the delay less its p50")
+    loss_ratio: Ratio | None = Field(None, alias="loss")
+    rate_bps: BitsPerSecond | None = Field(None, alias="rate")
+    queue_limit: QueueLimit | None = Field(None, alias="queue")
+
+
+class Access(Figures):
+    """The link of each device of a fleet: a technology with hops, and figures of its own."""
+
+    medium: str = Field(description="name of a link technology")
+    hops: int = Field(1, ge=1, le=16)
+
+
+class Fleet(OpenForm):
+    """A number of devices of one type; further keys are options of the device type."""
+
+    device: str
+    at: str
+    count: int | None = Field(None, ge=1, le=MOST_MEMBERS)
+    placed_by: Literal["scene"] | None = None
+    via: str | None = Field(None, description="the node its messages go to first")
+    link: (
+        Annotated[Annotated[str, Tag(PLAIN)] | Annotated[Access, Tag(FORM)], Discriminator(shape_of)] | None
+    ) = Field(None, description="name of a link technology, or a map with `medium`")
+
+
+class Station(Form):
+    """How much a node can process."""
+
+    servers: int = Field(1, ge=1, le=100_000)
+    service_s: Seconds = Field(0.0, alias="service", description="mean time for one message")
+    law: Literal["constant", "exponential", "lognormal"] = "constant"
+    variation: float = Field(1.0, alias="cv", ge=0, le=100, description="deviation / mean (lognormal)")
+    queue_count: MessageCount = Field(10_000, alias="queue")
+    overflow: Literal["newest", "oldest"] = "newest"
+
+
+class Node(OpenForm):
+    """One node that is no device; further keys are options of its kind."""
+
+    kind: str
+    at: str | None = Field(None, description="its site; a node that runs on another is where that one is")
+    runs_on: str | None = None
+    station: Station | None = None
+
+
+TlsVersion: TypeAlias = Annotated[
+    Literal["1.2", "1.3", "none"],
+    BeforeValidator(lambda value: str(value) if isinstance(value, float) else value),
+]
+
+
+class Link(Figures):
+    """A link between two nodes, both ways."""
+
+    between: Between
+    path: str = Field("direct", description="`wan`, `direct`, or the name of a link technology")
+    name: str | None = None
+    access: str | None = Field(None, description="technology of the first mile of a `wan` path")
+    tls: TlsVersion = "none"
+    qos: Literal[0, 1, 2] | None = None
+    session: Literal["warm", "cold"] = "warm"
+    transport: Literal["tcp", "datagram"] = "tcp"
+    trace: str | None = Field(None, description="CSV file of measured delays, beside the scenario")
+    is_public: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name faults and overrides use: its own, or the names of its ends."""
+        return self.name or f"{self.between[0]}-{self.between[1]}"
+
+
+class TimelineEntry(Form):
+    """One fault: when, for how long, where, and its figures."""
+
+    at_s: Seconds = Field(alias="at")
+    for_s: Seconds | None = Field(None, alias="for")
+    every_s: Seconds | None = Field(None, alias="every", description="repeats from `at` on")
+    until_s: Seconds | None = Field(None, alias="until", description="the last instant of a repetition")
+    fault: str
+    between: Between | None = None
+    is_one_way: bool = Field(False, alias="one_way", description="only from the first to the second")
+    link: str | None = Field(None, description="name of a link, or of a fleet for the links of its devices")
+    node: str | None = None
+    select: str | None = Field(None, description="pattern of node names, such as `smoke-*`")
+    event: str | None = Field(None, description="name of a recorded event, such as a cable cut")
+    round_trip_s: Seconds | None = Field(None, alias="round_trip")
+    delay_s: Seconds | None = Field(None, alias="delay")
+    jitter_s: Seconds | None = Field(None, alias="jitter")
+    loss_ratio: Ratio | None = Field(None, alias="loss")
+    rate_bps: BitsPerSecond | None = Field(None, alias="rate")
+    factor: float | None = Field(None, gt=0, le=1e6)
+    skew_s: SignedSeconds | None = Field(None, alias="skew")
+
+
+FAULT_PARAMETERS = ("event", "round_trip", "delay", "jitter", "loss", "rate", "factor", "skew")
+"""Keys of a timeline entry that are figures of the fault."""
+
+
+def _read_chance(value: object) -> object:
+    number = Quantity("ratio").read(value)
+    if not 0 < number < 1:
+        raise ValueError("a probability lies between 0 and 1, both excluded")
+    return number
+
+
+Chance: TypeAlias = Annotated[float, BeforeValidator(_read_chance), WithJsonSchema(quantity_schema("ratio"))]
+
+
+class Requirement(Form):
+    """A stochastic claim: `expect` holds in at least the share `probability` of all runs."""
+
+    name: str = Field(min_length=1, max_length=120)
+    expect: str
+    probability: Chance = DEFAULT_PROBABILITY
+    indifference: Chance = Field(DEFAULT_INDIFFERENCE, description="from this share down it must FAIL")
+    why: str | None = None
+    severity: Literal["error", "warn"] = "error"
+    variants: list[str] | None = Field(None, description="only in these variants")
+    tags: list[str] = []
+
+
+class VariantForm(Form):
+    """What differs in a variant: overrides by dotted key, and what is said about it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: str | None = None
+    why: str | None = None
+    fails: list[str] | None = Field(None, description="requirements expected to FAIL; [] expects none to")
+
+
+def _read_replications(value: object) -> object:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_REPLICATIONS
+    if value == "auto" or is_count:
+        return value
+    raise ValueError(f"replications are 'auto' or a whole number from 1 to {MOST_REPLICATIONS}")
+
+
+class RunForm(Form):
+    """How a run is done."""
+
+    duration_s: Seconds = Field(DEFAULT_DURATION_S, alias="duration")
+    replications: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(_read_replications),
+        WithJsonSchema(
+            {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST_REPLICATIONS}]}
+        ),
+    ] = "auto"
+    seed: int = Field(1, ge=0, le=2**63 - 1)
+    warm_up_s: Seconds = Field(0.0, alias="warm_up", description="left out of every judgement")
+    stop_when: str | None = Field(None, description="a requirement's expression that ends the run early")
+
+
+class Scenario(Form):
+    """A system, what happens to it, and what is required of it."""
+
+    scenario: Literal[1] = Field(description="version of this format")
+    title: str = ""
+    description: str = ""
+    tags: list[str] = []
+    sites: dict[Name, Site] = {}
+    fleets: dict[Name, Fleet] = {}
+    nodes: dict[Name, Node] = {}
+    links: list[Link] = []
+    world: dict[str, Any] = {}
+    timeline: list[TimelineEntry] = []
+    variants: dict[str, VariantForm] = {}
+    matrix: dict[str, list[Any]] = {}
+    requirements: list[Requirement] = []
+    run: RunForm = RunForm()
+
+
+def schema_of(path: tuple[str | int, ...]) -> type[Form] | None:
+    """The model of the map at this path of a scenario, or None where the format has none."""
+    found: Any = Scenario
+    for part in path:
+        found = _inner(found, part)
+    return found if isinstance(found, type) and issubclass(found, Form) else None
+
+
+def _inner(annotation: Any, part: str | int) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, Form):
+        field = next((f for name, f in annotation.model_fields.items() if (f.alias or name) == part), None)
+        return _form_in(field.annotation) if field else None
+    if get_origin(annotation) in {dict, list}:
+        return _form_in(get_args(annotation)[-1])
+    return None
+
+
+def _form_in(annotation: Any) -> Any:
+    """The model, map or list in an annotation that may be a union."""
+    if get_origin(annotation) in {dict, list} or (
+        isinstance(annotation, type) and issubclass(annotation, Form)
+    ):
+        return annotation
+    found = (_form_in(each) for each in get_args(annotation))
+    return next((each for each in found if each is not None), None)
+
+
+def written_keys(model: type[Form]) -> tuple[str, ...]:
+    """The keys of a model as they are written, in the order of the format."""
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the scenario file, for the completion and checks of an editor."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Scenario.model_json_schema(by_alias=True),
+        "title": "Windtunnel scenario",
+    }
