@@ -42,14 +42,14 @@ class BoomGate:
 
         closed --open--> opening --open_time_s--> open --close--> closing --close_time_s--> closed
 
-    `mode` is how cars pass in normal operation. The heartbeat comes from the gateway or, through it, from
-    the rule engine; after `open_after_missed` periods without one a gate with `fail_mode: open` opens
-    (spring or battery), one with `secure` stays. A command to open puts the gate in an emergency: until
-    `cmd/reset` it refuses to close, whoever asks.
+    `mode` is how cars pass in normal operation; without it, as the world has it. The heartbeat comes from
+    the gateway or, through it, from the rule engine; after `open_after_missed` periods without one a gate
+    with `fail_mode: open` opens (spring or battery), one with `secure` stays. A command to open puts the
+    gate in an emergency: until `cmd/reset` it refuses to close, whoever asks.
     """
 
     gateway: NodeId = field(metadata={"wired": True})
-    mode: Literal["ticket", "free", "authorise"] = "ticket"
+    mode: Literal["ticket", "free", "authorise"] | None = None
     open_time_s: Seconds = OPEN_TIME_S
     close_time_s: Seconds = CLOSE_TIME_S
     heartbeat_from: Literal["gateway", "rule"] = "gateway"
@@ -78,8 +78,7 @@ class BoomGate:
             case Woken("silence"):
                 return self._open_alone()
             case Started():
-                mode = Actuate("mode", GATE_MODES.index(self.mode))
-                return (mode, self._shadow(context), self._await_heartbeat())
+                return (*self._set_mode(), self._shadow(context), self._await_heartbeat())
         return ()
 
     def _received(self, message: Message, context: Context) -> Iterable[Effect]:
@@ -140,6 +139,7 @@ class BoomGate:
         elif self.position in ("open", "opening"):
             self.position = "closing"
             yield Actuate("boom", 0.0)
+            yield from self._set_mode()
             yield Wake(self.close_time_s, "moved")
 
     def _moved(self, context: Context) -> Iterator[Effect]:
@@ -150,6 +150,9 @@ class BoomGate:
         yield Observe("gate_open", 1.0 if is_open else 0.0)
         yield self._report(context)
         yield self._shadow(context)
+
+    def _set_mode(self) -> Iterable[Actuate]:
+        return (Actuate("mode", GATE_MODES.index(self.mode)),) if self.mode else ()
 
     def _await_heartbeat(self) -> Wake:
         return Wake(self.heartbeat_s * self.open_after_missed or math.inf, "silence")

@@ -117,7 +117,7 @@ DEVICES: Final[dict[str, DeviceType]] = {
         ParkingBaySensor,
         "parking_bay_sensor",
         "lorawan-sf7",
-        Quality("bronze", ("a departure is seen at the next reading only", "its battery is not modelled")),
+        Quality("bronze", ("senses without error or delay", "its battery is not modelled")),
         placement=Placement("bay"),
     ),
     "people_counter": DeviceType(

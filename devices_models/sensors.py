@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 
 from devices_models.gateway.conversion import encode
 from devices_models.publications import address, happened, telemetry
+from twin.errors import InputError
 from twin.kernel.behaviour import (
     Context,
     Effect,
@@ -36,6 +37,8 @@ CLEAR_CHECK_S = 10.0
 CLEAR_RATIO = 0.9
 CAMERA_SUFFIX = "-camera"
 PLATE_LETTERS = "ABCDEFGHJKLMPRSTUXYZ"
+FIRST_UNNAMED = 2_000_000
+STANDING = Watch("car_waiting", 1.0, "standing")
 
 
 def phase(every_s: float, tag: str, context: Context) -> tuple[Effect, ...]:
@@ -195,10 +198,10 @@ class HeatDetector:
 
 @dataclass(slots=True)
 class ParkingBaySensor:
-    """Says every `every_s` whether a car stands in its bay, and at once when one came.
+    """Says every `every_s` whether a car stands in its bay, and at once when one came or left.
 
-    A car that left is noticed at the next reading. A sensor that was placed on no bay of a scene
-    reports `null`: the load is the same, the state unknown. `encoding: binary` saves air time.
+    A sensor that was placed on no bay of a scene reports `null`: the load is the same, the state unknown.
+    `encoding: binary` saves air time.
     """
 
     gateway: NodeId = field(metadata={"wired": True})
@@ -213,27 +216,22 @@ class ParkingBaySensor:
         """Read the bay every `every_s`, and when its comparator wakes the sensor."""
         match event:
             case Started():
-                self.is_occupied = self._sensed(context)
+                self.is_occupied = _sensed_if_placed("occupied", context)
                 return (*self._watch(), *phase(self.every_s, "reading", context))
             case Woken("reading"):
-                return (*self._look(context), self._reading(context), Wake(self.every_s, "reading"))
-            case Woken("came"):
-                return self._look(context)
+                return (self._reading(context), Wake(self.every_s, "reading"))
+            case Woken("change"):
+                return self._changed(context)
         return ()
 
-    def _sensed(self, context: Context) -> bool | None:
-        try:
-            return context.sense("occupied") >= 1.0
-        except LookupError:
-            return None
-
     def _watch(self) -> tuple[Effect, ...]:
-        return (Watch("occupied", 1.0, "came"),) if self.is_occupied is False else ()
+        """Wait for the other state: a threshold of 0 is waited for to be fallen to."""
+        return () if self.is_occupied is None else (Watch("occupied", float(not self.is_occupied), "change"),)
 
-    def _look(self, context: Context) -> tuple[Effect, ...]:
-        before, self.is_occupied = self.is_occupied, self._sensed(context)
+    def _changed(self, context: Context) -> tuple[Effect, ...]:
+        before, self.is_occupied = self.is_occupied, _sensed_if_placed("occupied", context)
         if before == self.is_occupied:
-            return ()
+            return self._watch()
         change = happened(self.KIND, "change", {"occupied": self.is_occupied}, context)
         return (Send(self.gateway, change), *self._watch())
 
@@ -242,74 +240,88 @@ class ParkingBaySensor:
         return Send(self.gateway, encode(self.KIND, reading) if self.encoding == "binary" else reading)
 
 
+def _sensed_if_placed(quantity: str, context: Context) -> bool | None:
+    """Whether the quantity is at least 1; None where there is no world or no place in it."""
+    try:
+        return context.sense(quantity) >= 1.0
+    except (LookupError, InputError):
+        return None
+
+
 @dataclass(slots=True)
 class PeopleCounter:
     """Counts who passed its door, and says once when its level holds nobody any more."""
 
     gateway: NodeId = field(metadata={"wired": True})
     every_s: Seconds = 10.0
-    sample_every_s: Seconds = 1.0
-    has_people: bool = field(init=False, default=False)
 
     measures: ClassVar[tuple[str, ...]] = ("level_clear",)
     KIND: ClassVar[str] = "people_counter"
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
-        """Report the count every `every_s`; sample the level every `sample_every_s` until it is clear."""
+        """Report the count every `every_s`, and the end of people on a level that had some."""
         match event:
             case Started():
-                return (
-                    *phase(self.every_s, "reading", context),
-                    *phase(self.sample_every_s, "sample", context),
-                )
+                has_people = context.sense("level_people") > 0.0
+                watch = (Watch("level_people", 0.0, "clear"),) if has_people else ()
+                return (*watch, *phase(self.every_s, "reading", context))
             case Woken("reading"):
                 passed = telemetry(self.KIND, {"passed": round(context.sense("people_passed"))}, context)
                 return (Send(self.gateway, passed), Wake(self.every_s, "reading"))
-            case Woken("sample"):
-                return self._sample(context)
+            case Woken("clear"):
+                clear = happened(self.KIND, "level_clear", {"people": 0}, context)
+                return (Observe("level_clear"), Send(self.gateway, clear))
         return ()
-
-    def _sample(self, context: Context) -> Iterable[Effect]:
-        is_clear = context.sense("level_people") <= 0.0
-        if self.has_people and is_clear:
-            clear = happened(self.KIND, "level_clear", {"people": 0}, context)
-            return (Observe("level_clear"), Send(self.gateway, clear))
-        self.has_people = not is_clear
-        return (Wake(self.sample_every_s, "sample"),)
 
 
 @dataclass(slots=True)
 class PlateCamera:
-    """Reads the plate of each car that comes to its gate: a personal field, counted as such.
+    """Reads the plate of each car once, standing at its gate or passing: a personal field, counted as such.
 
-    The gate is the node `gate`; without it, the camera's own name without the suffix `-camera`.
+    The gate is the node `gate`; without it, the camera's own name without the suffix `-camera`. A car that
+    passes an open gate without a stop is one the world cannot name afterwards: it gets a plate of its own.
     """
 
     gateway: NodeId = field(metadata={"wired": True})
     gate: NodeId = ""
+    is_read: bool = field(init=False, default=False)
 
     measures: ClassVar[tuple[str, ...]] = ("plate_read",)
     KIND: ClassVar[str] = "plate_camera"
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
-        """Wait for a car, read it once, wait until it has passed."""
+        """Read when a car stands at the gate, or has passed unread."""
         match event:
-            case Started() | Woken("passed"):
-                return (Watch("car_waiting", 1.0, "car"),)
-            case Woken("car"):
-                passed = context.sense("cars_passed")
-                return (
-                    Observe("plate_read"),
-                    self._read(context),
-                    Watch("cars_passed", passed + 1, "passed"),
-                )
+            case Started():
+                return (STANDING, self._passing(context))
+            case Woken("standing"):
+                return self._stands(context)
+            case Woken("passed"):
+                return self._passed(context)
         return ()
 
-    def _read(self, context: Context) -> Send:
-        plate = plate_text(int(context.sense("plate")))
+    def _stands(self, context: Context) -> Iterable[Effect]:
+        number = int(context.sense("plate"))
+        if not number:
+            return (STANDING,)
+        self.is_read = True
+        return self._read(number, context)
+
+    def _passed(self, context: Context) -> Iterable[Effect]:
+        if self.is_read:
+            self.is_read = False
+            return (STANDING, self._passing(context))
+        number = FIRST_UNNAMED + int(context.sense("cars_passed"))
+        return (*self._read(number, context), self._passing(context))
+
+    def _passing(self, context: Context) -> Watch:
+        return Watch("cars_passed", context.sense("cars_passed") + 1.0, "passed")
+
+    def _read(self, number: int, context: Context) -> tuple[Effect, ...]:
         gate = self.gate or context.node.removesuffix(CAMERA_SUFFIX)
-        fields = {"plate": plate, "gate": gate}
-        return Send(self.gateway, happened(self.KIND, "plate", fields, context, personal=("plate",)))
+        fields = {"plate": plate_text(number), "gate": gate}
+        plate = happened(self.KIND, "plate", fields, context, personal=("plate",))
+        return (Observe("plate_read"), Send(self.gateway, plate))
 
 
 def plate_text(number: int) -> str:

@@ -48,6 +48,11 @@ def opened(context, **options):
     return gate
 
 
+def test_without_a_mode_the_gate_leaves_the_lane_as_it_is(context):
+    """The world may say how cars pass."""
+    assert reacted(BoomGate("gateway"), Started(), context) == [shadow("closed"), Wake(30.0, "silence")]
+
+
 def test_a_gate_starts_in_its_mode_and_tells_its_shadow(context):
     """Authorise is the fourth mode of the world; three silent periods of 10 s are the limit."""
     assert reacted(BoomGate("gateway", mode="authorise"), Started(), context) == [
@@ -122,11 +127,11 @@ def test_closing_in_an_emergency_is_refused(close, context):
 
 
 def test_after_the_reset_the_gate_closes(context):
-    """The boom comes down at once for cars, and is reported closed when it is."""
-    gate = opened(context)
+    """The lane is back in its mode at once, and the gate is reported closed when it is."""
+    gate = opened(context, mode="ticket")
     assert reacted(gate, received("boom_gate/GA/cmd/reset"), context) == [report("open", emergency=False)]
 
-    assert reacted(gate, CLOSE, context) == [Actuate("boom", 0.0), Wake(2.5, "moved")]
+    assert reacted(gate, CLOSE, context) == [Actuate("boom", 0.0), Actuate("mode", 1), Wake(2.5, "moved")]
     assert reacted(gate, MOVED, context) == [
         Observe("gate_open", 0.0),
         report("closed", emergency=False),

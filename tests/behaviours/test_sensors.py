@@ -124,33 +124,40 @@ def test_without_supervision_a_detector_is_silent(at_node):
     assert len(reacted(SmokeDetector("gateway", every_s=0.0), Started(), at_node())) == 1
 
 
-def test_a_bay_sensor_says_at_once_that_a_car_came(at_node):
-    """A vacant bay is watched; the change is an event."""
-    context = at_node("b1", occupied=0.0)
+@pytest.mark.parametrize(("before", "after", "word"), [(0.0, 1.0, b"true"), (1.0, 0.0, b"false")])
+def test_a_bay_sensor_says_at_once_that_a_car_came_or_left(before, after, word, at_node):
+    """It waits for the other state, tells the change as an event, and waits for the way back."""
+    context = at_node("b1", occupied=before)
     sensor = ParkingBaySensor("gateway")
-    assert Watch("occupied", 1.0, "came") in reacted(sensor, Started(), context)
+    assert Watch("occupied", after, "change") in reacted(sensor, Started(), context)
 
-    context.senses["occupied"] = 1.0
+    context.senses["occupied"] = after
 
-    assert reacted(sensor, Woken("came"), context) == [
-        published("parking_bay_sensor/b1/event/change", b'{"ts":0,"occupied":true}', qos=1)
+    assert reacted(sensor, Woken("change"), context) == [
+        published("parking_bay_sensor/b1/event/change", b'{"ts":0,"occupied":%s}' % word, qos=1),
+        Watch("occupied", before, "change"),
     ]
 
 
-def test_a_bay_sensor_notices_a_departure_at_its_next_reading(at_node):
-    """The reading tells the change first, listens for the next car, then reports."""
+def test_a_bay_sensor_reports_its_state(at_node):
+    """The reading repeats what the last change said."""
     context = at_node("b1", occupied=1.0)
     sensor = ParkingBaySensor("gateway")
     sensor.react(Started(), context)
 
-    context.senses["occupied"] = 0.0
-
     assert reacted(sensor, Woken("reading"), context) == [
-        published("parking_bay_sensor/b1/event/change", b'{"ts":0,"occupied":false}', qos=1),
-        Watch("occupied", 1.0, "came"),
-        published("parking_bay_sensor/b1/telemetry", b'{"ts":0,"occupied":false}'),
+        published("parking_bay_sensor/b1/telemetry", b'{"ts":0,"occupied":true}'),
         Wake(60.0, "reading"),
     ]
+
+
+def test_a_change_that_was_gone_again_is_no_event(at_node):
+    """When the car has left before the sensor looked, it waits on."""
+    sensor = ParkingBaySensor("gateway")
+    context = at_node("b1", occupied=0.0)
+    sensor.react(Started(), context)
+
+    assert reacted(sensor, Woken("change"), context) == [Watch("occupied", 1.0, "change")]
 
 
 def test_a_bay_sensor_outside_any_scene_reports_an_unknown_state(at_node):
@@ -174,42 +181,63 @@ def test_a_people_counter_reports_its_count(at_node):
     ]
 
 
-def test_a_level_is_reported_clear_once_and_only_if_people_were_there(at_node):
+def test_only_a_level_that_had_people_can_become_clear(at_node):
     """An empty level is no news; the last person leaving is."""
-    context = at_node("p1", level_people=0.0)
     counter = PeopleCounter("gateway")
-    assert reacted(counter, Woken("sample"), context) == [Wake(1.0, "sample")]
+    full, empty = at_node("p1", level_people=2.0), at_node("p1", level_people=0.0)
 
-    context.senses["level_people"] = 2.0
-    assert reacted(counter, Woken("sample"), context) == [Wake(1.0, "sample")]
+    assert Watch("level_people", 0.0, "clear") in reacted(counter, Started(), full)
+    assert [effect.tag for effect in reacted(counter, Started(), empty)] == ["reading"]
 
-    context.senses["level_people"] = 0.0
-    assert reacted(counter, Woken("sample"), context) == [
+
+def test_a_clear_level_is_an_event(at_node):
+    """The rules may start the fans on it."""
+    assert reacted(PeopleCounter("gateway"), Woken("clear"), at_node("p1")) == [
         Observe("level_clear"),
         published("people_counter/p1/event/level_clear", b'{"ts":0,"people":0}', qos=1),
     ]
 
 
-def test_a_plate_is_counted_as_personal_bytes(at_node):
-    """The quoted plate SAA0007H takes ten bytes of the payload."""
-    context = at_node("GA-camera", car_waiting=1.0, cars_passed=4.0, plate=7.0)
-
-    observed, sent, watch = reacted(PlateCamera("gateway"), Woken("car"), context)
-
-    assert observed == Observe("plate_read")
-    assert sent == published(
-        "plate_camera/GA-camera/event/plate",
-        b'{"ts":0,"plate":"SAA0007H","gate":"GA"}',
-        qos=1,
-        personal_bytes=10,
-    )
-    assert watch == Watch("cars_passed", 5.0, "passed")
+STANDING = Watch("car_waiting", 1.0, "standing")
 
 
-@pytest.mark.parametrize("event", [Started(), Woken("passed")])
-def test_a_camera_waits_for_the_next_car(event, at_node):
-    """It reads each car once: after one has passed it looks for the next."""
-    assert reacted(PlateCamera("gateway"), event, at_node()) == [Watch("car_waiting", 1.0, "car")]
+def plate_event(text):
+    payload = f'{{"ts":0,"plate":"{text}","gate":"GA"}}'.encode()
+    return published("plate_camera/GA-camera/event/plate", payload, qos=1, personal_bytes=10)
+
+
+def test_a_camera_waits_for_cars_that_stand_and_cars_that_pass(at_node):
+    """Four cars have passed so far; the fifth is news."""
+    context = at_node("GA-camera", cars_passed=4.0)
+
+    assert reacted(PlateCamera("gateway"), Started(), context) == [
+        STANDING,
+        Watch("cars_passed", 5.0, "passed"),
+    ]
+
+
+def test_a_standing_car_is_read_once_with_its_personal_bytes(at_node):
+    """The quoted plate takes ten bytes of the payload; when the car has passed nothing more is read."""
+    context = at_node("GA-camera", cars_passed=4.0, plate=7.0)
+    camera = PlateCamera("gateway")
+    assert reacted(camera, Woken("standing"), context) == [Observe("plate_read"), plate_event("SAA0007H")]
+
+    context.senses |= {"cars_passed": 5.0, "plate": 0.0}
+
+    assert reacted(camera, Woken("passed"), context) == [STANDING, Watch("cars_passed", 6.0, "passed")]
+
+
+def test_a_car_that_passes_an_open_gate_is_read_too(at_node):
+    """It is gone when the camera looks; its plate is one that no other car at this gate has."""
+    context = at_node("GA-camera", cars_passed=5.0, plate=0.0)
+    camera = PlateCamera("gateway")
+    assert reacted(camera, Woken("standing"), context) == [STANDING]
+
+    assert reacted(camera, Woken("passed"), context) == [
+        Observe("plate_read"),
+        plate_event(plate_text(2_000_005)),
+        Watch("cars_passed", 6.0, "passed"),
+    ]
 
 
 def test_plates_are_unique():
