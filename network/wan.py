@@ -66,6 +66,11 @@ def aliases() -> dict[str, str]:
     return found
 
 
+def is_metro(name: str) -> bool:
+    """Whether there is a metro of this name or region alias."""
+    return name in metros() or _plain(name) in aliases()
+
+
 def metro(name: str) -> Place:
     """The metro of this name or region alias (`aws:ap-southeast-1`, `azure:southeastasia`, `ibm:tokyo`)."""
     place = metros().get(name) or metros().get(aliases().get(_plain(name), ""))
@@ -176,5 +181,5 @@ def _figure(row: dict[str, str]) -> WanFigure:
     rtt_s = float(row["rtt_ms"]) / 1e3
     low_s = float(row["published_min_ms"] or row["rtt_ms"]) / 1e3
     high_s = float(row["published_max_ms"] or row["rtt_ms"]) / 1e3
-    source = row["basis"] if is_estimate else f"{row['basis']} ({row['providers']})"
+    source = row["source"]
     return WanFigure(rtt_s, low_s, high_s, "estimated" if is_estimate else "published", source)

@@ -1,0 +1,170 @@
+"""Wiring: from a resolved scenario and a seed to a kernel that is ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from devices_models.catalogue import DEVICES
+from devices_models.world.building import Building
+from devices_models.world.scene import Scene
+from devices_models.world.settings import WorldSettings
+from network.carrier import Network
+from scenarios import schema, timeline
+from scenarios.linking import build_topology
+from scenarios.members import Member, members_of
+from scenarios.nodes import NODE_KINDS, Surroundings, make_station
+from scenarios.options import options_of
+from twin.errors import InputError
+from twin.kernel.behaviour import Behaviour
+from twin.kernel.kernel import Kernel, NodeSpec
+from twin.kernel.ports import Pacer
+from twin.kernel.randomness import Streams
+
+STOP_CHECK_S: Final = 10.0
+
+
+@dataclass(slots=True)
+class Assembly:
+    """A scenario as a running system."""
+
+    scenario: schema.Scenario
+    members: Sequence[Member]
+    kernel: Kernel
+    network: Network
+    building: Building | None
+    world: WorldSettings | None
+
+    def run(self, is_over: Callable[[], bool] | None = None) -> None:
+        """Run to the scenario's end, or until `is_over` (asked every ten seconds)."""
+        if self.building is not None:
+            self.building.start()
+        end_s = self.scenario.run.duration_s
+        while is_over is not None and self.kernel.now + STOP_CHECK_S < end_s:
+            self.kernel.run(self.kernel.now + STOP_CHECK_S)
+            if is_over():
+                break
+        else:
+            self.kernel.run(end_s)
+        if self.building is not None:
+            self.building.finish()
+
+
+@dataclass(slots=True)
+class Blueprint:
+    """What all replications of a variant share: scenario, scenes, members and checked options."""
+
+    scenario: schema.Scenario
+    scenes: dict[str, Scene]
+    members: list[Member]
+    options: dict[str, dict[str, Any]]
+    world: WorldSettings | None
+    folder: Path
+
+    @classmethod
+    def of(cls, scenario: schema.Scenario, scenes: dict[str, Scene], folder: Path) -> Blueprint:
+        """Read the options of every fleet, node and world once."""
+        options = {name: _fleet_options(fleet) for name, fleet in scenario.fleets.items()}
+        options |= {name: _node_options(node) for name, node in scenario.nodes.items()}
+        world = _world(scenario)
+        return cls(scenario, scenes, members_of(scenario, scenes), options, world, folder)
+
+    def assemble(self, seed: int, *, is_traced: bool = False, pacer: Pacer | None = None) -> Assembly:
+        """Everything that one replication needs, made anew."""
+        streams = Streams(seed)
+        network = Network(build_topology(self.scenario, self.members, streams, self.folder))
+        nodes = {member.node: self._spec(member, streams) for member in self.members}
+        kernel = Kernel(nodes, network, streams, pacer, is_traced=is_traced)
+        network.on_link_changed(lambda node, peer, is_up: kernel.link_changed(node, peer, is_up=is_up))
+        timeline.schedule(self.scenario, kernel, network, self.fleets)
+        building = self._build(kernel, streams)
+        return Assembly(self.scenario, self.members, kernel, network, building, self.world)
+
+    @property
+    def fleets(self) -> dict[str, list[str]]:
+        """The devices of each fleet."""
+        found: dict[str, list[str]] = {}
+        for member in self.members:
+            if member.fleet:
+                found.setdefault(member.fleet, []).append(member.node)
+        return found
+
+    def _spec(self, member: Member, streams: Streams) -> NodeSpec:
+        if member.fleet:
+            device = DEVICES[self.scenario.fleets[member.fleet].device]
+            return NodeSpec(partial(device.make, member.via, self.options[member.fleet]))
+        node = self.scenario.nodes[member.node]
+        make = partial(_make_node, node.kind, self._surroundings(member), self.options[member.node])
+        return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))
+
+    def _surroundings(self, member: Member) -> Surroundings:
+        """A gateway's own devices; for everybody else the devices of all sites."""
+        is_gateway = member.kind == "gateway"
+        devices = {
+            device.node: device.kind
+            for device in self.members
+            if device.fleet and (device.via == member.node or not is_gateway)
+        }
+        uplink = self._uplink(member) if is_gateway else None
+        upstream = "" if uplink is None else next(node for node in uplink.between if node != member.node)
+        host = self.scenario.nodes.get(member.host)
+        is_in_cloud = host is not None and host.kind == "mqtt_broker"
+        return Surroundings(self._served(member), devices, upstream, uplink, is_in_cloud)
+
+    def _served(self, member: Member) -> Member:
+        """A rule engine at a broker serves the site of the gateway that reaches that broker."""
+        for other in self.members:
+            if other.kind == "gateway" and (link := self._uplink(other)) and member.host in link.between:
+                return Member(member.node, other.site, member.kind, member.host)
+        return member
+
+    def _uplink(self, member: Member) -> schema.Link | None:
+        """The link between a gateway and its broker, declared or over the site's LAN."""
+        brokers = [other for other in self.members if other.kind == "mqtt_broker"]
+        for link in self.scenario.links:
+            if member.node in link.between and any(broker.node in link.between for broker in brokers):
+                return link
+        here = next((broker for broker in brokers if broker.site == member.site), None)
+        return None if here is None else schema.Link.model_validate({"between": [member.node, here.node]})
+
+    def _build(self, kernel: Kernel, streams: Streams) -> Building | None:
+        if not self.scenes or self.world is None:
+            return None
+        site, scene = next(iter(self.scenes.items()))
+        building = Building(kernel.env, scene, self.world, streams, kernel.observe)
+        for member in self.members:
+            if member.feature and member.site == site:
+                building.place(member.node, member.feature)
+        kernel.world = building
+        return building
+
+
+def _make_node(kind: str, around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    return NODE_KINDS[kind].make(around, options)
+
+
+def _fleet_options(fleet: schema.Fleet) -> dict[str, Any]:
+    device = DEVICES[fleet.device]
+    given = device.wired | frozenset(device.fixed) | {"gateway"}
+    return _read(device.behaviour, fleet.options, given)
+
+
+def _node_options(node: schema.Node) -> dict[str, Any]:
+    return _read(NODE_KINDS[node.kind].options, node.options)
+
+
+def _world(scenario: schema.Scenario) -> WorldSettings | None:
+    return WorldSettings(**_read(WorldSettings, scenario.world)) if scenario.world else None
+
+
+def _read(form: type, written: Mapping[str, Any], given: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Options as keyword arguments; whoever loads a file has reported what is wrong with them before."""
+    options, errors = options_of(form, given).read(
+        {k: v for k, v in written.items() if not k.startswith("x-")}
+    )
+    if errors:
+        raise InputError(f"options of {form.__name__}: {errors[0]['loc']}: {errors[0]['msg']}")
+    return options

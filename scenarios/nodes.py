@@ -1,0 +1,173 @@
+"""The kinds of nodes that are no devices: their options, their behaviour, and what the wiring gives them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_type_hints
+
+from devices_models.gateway.gateway import Gateway
+from scenarios import schema
+from scenarios.members import Member
+from twin.cloud.application import Application, User
+from twin.cloud.broker import Broker
+from twin.cloud.database import Database
+from twin.cloud.rule_engine import RuleEngine
+from twin.cloud.twin_service import TwinService
+from twin.kernel.behaviour import Behaviour
+from twin.kernel.randomness import Stream
+from twin.kernel.station import FifoStation, QueueStation, Station
+from twin.mqtt.client import ClientSession
+from twin.state.rules.fire import FireRules
+
+SESSION_OPTIONS: Final = (
+    "keep_alive_s",
+    "connect_timeout_s",
+    "reconnect_min_s",
+    "reconnect_max_s",
+    "idle_close_s",
+)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a node is wired to: itself, what hangs on it, and the link to its broker if it has one."""
+
+    member: Member
+    devices: dict[str, str]
+    upstream: str
+    uplink: schema.Link | None
+    is_in_cloud: bool
+
+
+@dataclass(slots=True)
+class RuleChoice:
+    """Which rules an engine runs."""
+
+    rules: Literal["fire"] = "fire"
+
+
+def wired_fields(form: type[Any]) -> frozenset[str]:
+    """The fields of a behaviour that wiring sets, not the author of a scenario."""
+    return frozenset(each.name for each in dataclasses.fields(form) if each.metadata.get("wired"))
+
+
+def composed(name: str, *parts: tuple[type[Any], Iterable[str]]) -> type[Any]:
+    """One data class with the named fields of several, in which an author writes them side by side."""
+    fields: list[tuple[str, Any, Any]] = []
+    for form, wanted in parts:
+        hints = get_type_hints(form, include_extras=True)
+        chosen = [each for each in dataclasses.fields(form) if each.init and each.name in set(wanted)]
+        fields += [(each.name, hints[each.name], _copied(each)) for each in chosen]
+    return dataclasses.make_dataclass(name, fields, kw_only=True)
+
+
+def authored(form: type[Any]) -> list[str]:
+    """The names of the fields that an author may write."""
+    return [each.name for each in dataclasses.fields(form) if each.init and not each.metadata.get("wired")]
+
+
+def _copied(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return dataclasses.field(default_factory=field.default_factory)
+    if field.default is not dataclasses.MISSING:
+        return dataclasses.field(default=field.default)
+    return dataclasses.field()
+
+
+def _split(options: Mapping[str, Any], *forms: type[Any]) -> list[dict[str, Any]]:
+    """The options of each data class."""
+    names = [set(authored(form)) for form in forms]
+    return [{key: value for key, value in options.items() if key in wanted} for wanted in names]
+
+
+def _gateway(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    own, session = _split(options, Gateway, ClientSession)
+    behaviour = Gateway(
+        upstream=around.upstream, site=around.member.site, devices=dict(around.devices), **own
+    )
+    if around.upstream:
+        kept = {key: session[key] for key in SESSION_OPTIONS if key in session}
+        mode = around.uplink.session if around.uplink else "warm"
+        is_warm = mode == "warm"
+        behaviour.session = ClientSession(
+            around.upstream, around.member.node, session=mode, starts_connected=is_warm, **kept
+        )
+    if around.uplink is not None and around.uplink.qos is not None:
+        behaviour.qos = min(1, around.uplink.qos)
+    return behaviour
+
+
+def _rule_engine(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    engine, rules = _split(options, RuleEngine, FireRules)
+    site = around.member.site if around.is_in_cloud else ""
+    return RuleEngine(
+        host=around.member.host, rules=FireRules(devices=dict(around.devices), **rules), site=site, **engine
+    )
+
+
+def _hosted(form: type[Any]) -> Callable[[Surroundings, Mapping[str, Any]], Behaviour]:
+    return lambda around, options: form(host=around.member.host, **options)
+
+
+def _plain(form: type[Any]) -> Callable[[Surroundings, Mapping[str, Any]], Behaviour]:
+    return lambda _around, options: form(**options)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKind:
+    """A kind of node: its options as a data class, how it is made, what it observes, what it does."""
+
+    options: type[Any]
+    make: Callable[[Surroundings, Mapping[str, Any]], Behaviour]
+    measures: tuple[str, ...]
+    summary: str
+
+
+def _kind(
+    form: type[Any],
+    make: Callable[[Surroundings, Mapping[str, Any]], Behaviour],
+    *further: tuple[type[Any], Iterable[str]],
+) -> NodeKind:
+    options = composed(form.__name__, (form, authored(form)), *further)
+    return NodeKind(options, make, tuple(form.measures), (form.__doc__ or "").split("\n")[0])
+
+
+NODE_KINDS: Final[dict[str, NodeKind]] = {
+    "gateway": _kind(Gateway, _gateway, (ClientSession, SESSION_OPTIONS)),
+    "mqtt_broker": _kind(Broker, _plain(Broker)),
+    "rule_engine": _kind(
+        RuleEngine, _rule_engine, (RuleChoice, ("rules",)), (FireRules, authored(FireRules))
+    ),
+    "twin": _kind(TwinService, _hosted(TwinService)),
+    "application": _kind(Application, _plain(Application)),
+    "database": _kind(Database, _hosted(Database)),
+    "user": _kind(User, _plain(User)),
+}
+"""Every node kind; a new one is added here and nowhere else."""
+
+
+def make_station(form: schema.Station | None, stream: Callable[[], Stream]) -> Station | None:
+    """The station a scenario asks for; None for a node without one."""
+    if form is None:
+        return None
+    service = _service(form, stream)
+    if form.overflow == "oldest":
+        return QueueStation(service, form.servers, form.queue_count, "oldest")
+    return FifoStation(service, form.servers, form.queue_count)
+
+
+def _service(form: schema.Station, stream: Callable[[], Stream]) -> Callable[[], float]:
+    mean_s = form.service_s
+    match form.law:
+        case "exponential":
+            draws = stream()
+            return lambda: draws.exponential(mean_s)
+        case "lognormal" if mean_s > 0:
+            draws = stream()
+            sigma = math.sqrt(math.log(1.0 + form.variation**2))
+            mu = math.log(mean_s) - sigma * sigma / 2.0
+            return lambda: draws.lognormal(mu, sigma)
+    return lambda: mean_s

@@ -1,0 +1,278 @@
+"""What one replication says: judgements, metrics, the time budget, and where every message is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from network.wan import metro
+from scenarios import timeline
+from scenarios.assembly import Assembly
+from scenarios.expression import Expression, Latency, Measure, parse
+from scenarios.judgement import Judgement, Sample, evaluate, samples_of
+from scenarios.results import Hop
+from scenarios.schema import Requirement
+
+WORLD: Final = "world"
+MOST_LATENCIES: Final = 2_000
+LONGEST_CHAIN: Final = 40
+ALARM, COMMAND, OPEN, SOUNDING, FIRED = "alarm", "gate_command", "gate_open", "sounding", "rule_fired"
+
+
+Reporters: TypeAlias = Mapping[str, Sequence[str]]
+"""The nodes that report each measure."""
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """The message ledger of one replication."""
+
+    sent: int
+    delivered: int
+    lost: dict[str, int]
+    given_up: dict[str, int]
+    in_flight: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """One replication, judged; everything in it follows from scenario, variant and seed."""
+
+    seed: int
+    duration_s: float
+    judgements: dict[str, Judgement]
+    metrics: dict[str, float]
+    budget: dict[str, float]
+    latencies: dict[str, list[float]]
+    tally: Tally
+    border_bytes: dict[str, int]
+    series: dict[str, list[tuple[float, float]]]
+    chains: dict[str, list[Hop]]
+
+
+class Record:
+    """The observations of a finished replication, as requirements ask for them."""
+
+    def __init__(self, assembly: Assembly, nodes_of: Reporters) -> None:
+        self._assembly = assembly
+        self._nodes_of = nodes_of
+        self._warm_up_s = assembly.scenario.run.warm_up_s
+        self.duration_s = assembly.kernel.now
+
+    def samples(self, measure: str) -> Sequence[Sample]:
+        """All samples of a measure after the warm-up, oldest first."""
+        samples = self._assembly.kernel.observations.samples(measure)
+        return (
+            [sample for sample in samples if sample.at_s >= self._warm_up_s] if self._warm_up_s else samples
+        )
+
+    def nodes_of(self, measure: str) -> Sequence[str]:
+        """The nodes that report this measure, also those that never did."""
+        return self._nodes_of.get(measure, ())
+
+    def bytes(self, kind: str, scope: str) -> int:
+        """Bytes that left a site, metro or country: personal payload bytes, or all bytes on the wire."""
+        scenario, topology = self._assembly.scenario, self._assembly.network.topology
+        if scope in scenario.sites:
+            inside = topology.group(scope)
+        else:
+            country = metro(scope).country if not _is_country(scope) else scope.upper()
+            inside = frozenset(node for node in topology.graph if topology.country(node) == country)
+        leaving = [
+            link for link in topology.links.values() if link.source in inside and link.to not in inside
+        ]
+        return sum(link.personal_byte_count if kind == "personal" else link.byte_count for link in leaving)
+
+    def fault_windows(self, fault: str) -> Sequence[tuple[float, float]]:
+        """When a fault was at work (seconds)."""
+        scenario = self._assembly.scenario
+        return [
+            (at_s, at_s + (math.inf if entry.for_s is None else entry.for_s))
+            for entry in scenario.timeline
+            if entry.fault == fault
+            for at_s in timeline.occurrences(entry, scenario.run.duration_s)
+        ]
+
+
+def _is_country(scope: str) -> bool:
+    return len(scope) == 2 and scope.isalpha()
+
+
+def outcome_of(
+    assembly: Assembly,
+    seed: int,
+    nodes_of: Reporters,
+    requirements: Sequence[Requirement],
+    *,
+    has_series: bool,
+) -> Outcome:
+    """Judge a finished replication by the requirements of its variant."""
+    record = Record(assembly, nodes_of)
+    expressions = {each.name: parse(each.expect) for each in requirements}
+    return Outcome(
+        seed=seed,
+        duration_s=record.duration_s,
+        judgements={name: evaluate(expression, record) for name, expression in expressions.items()},
+        metrics=_metrics(record, expressions.values(), assembly),
+        budget=_budget(record, assembly),
+        latencies=_latencies(record, expressions.values()),
+        tally=_tally(assembly),
+        border_bytes={" -> ".join(border): n for border, n in assembly.network.border_bytes().items()},
+        series=_series(assembly) if has_series else {},
+        chains=_chains(record, assembly, expressions),
+    )
+
+
+def _metrics(record: Record, expressions: Iterable[Expression], assembly: Assembly) -> dict[str, float]:
+    """Latencies named after their ends, the world's outcome, and the traffic."""
+    metrics: dict[str, float] = {}
+    for expression in expressions:
+        for metric in expression.metrics:
+            if isinstance(metric, Latency) and metric.window is None:
+                samples = samples_of(metric, record)
+                if samples:
+                    metrics[f"{metric.start.text}_to_{metric.end.text}"] = max(samples)
+    for measure in assembly.kernel.observations.measures():
+        samples_seen = record.samples(measure)
+        if samples_seen and samples_seen[-1][1] == WORLD:
+            metrics[measure] = samples_seen[-1][2]
+    metrics["messages_sent"] = float(assembly.kernel.ledger.sent)
+    return metrics
+
+
+def _latencies(record: Record, expressions: Iterable[Expression]) -> dict[str, list[float]]:
+    """The samples of every latency that a requirement asks about, for its distribution."""
+    found: dict[str, list[float]] = {}
+    for expression in expressions:
+        for metric in expression.metrics:
+            if not isinstance(metric, Measure) and metric.window is None:
+                name = f"{metric.start.text} to {metric.end.text}"
+                found[name] = samples_of(metric, record)[:MOST_LATENCIES]
+    return found
+
+
+def _first(record: Record, measure: str, from_s: float = 0.0) -> float:
+    """When a measure was first observed, from a time on; infinite if never."""
+    return next((at_s for at_s, _, value, _ in record.samples(measure) if value and at_s >= from_s), math.inf)
+
+
+def _budget(record: Record, assembly: Assembly) -> dict[str, float]:
+    """Where the time went from ignition to the last person out, in seconds; empty without an evacuation.
+
+    The parts follow the alarm to the people: it is detected, confirmed by the rule where the rule sounds it,
+    carried and decided, and sounded; then people get ready and walk.
+    """
+    building = assembly.building
+    started_s = _first(record, "evacuation_start")
+    out_s = next((value for _, _, value, _ in reversed(record.samples("people_out"))), math.inf)
+    if building is None or building.blaze is None or not math.isfinite(started_s):
+        return {}
+    ignition_s = building.blaze.starts_at_s
+    alarm_s = min(_first(record, ALARM), started_s)
+    fired_s = _first(record, FIRED)
+    is_by_rule = fired_s <= started_s
+    confirm_s = _confirmation(record, fired_s) if is_by_rule else 0.0
+    ready_s = min(_premovement_s(assembly), out_s - started_s)
+    return {
+        "detect": alarm_s - ignition_s,
+        "confirm": confirm_s,
+        "network and rule": started_s - alarm_s - confirm_s,
+        "pre-movement": ready_s,
+        "flow": out_s - started_s - ready_s,
+    }
+
+
+def _premovement_s(assembly: Assembly) -> float:
+    """The median of the lognormal pre-movement time."""
+    crowd = assembly.world.crowd if assembly.world else None
+    if crowd is None or not crowd.premovement_mean_s:
+        return 0.0
+    return crowd.premovement_mean_s / math.hypot(
+        1.0, crowd.premovement_deviation_s / crowd.premovement_mean_s
+    )
+
+
+def _confirmation(record: Record, fired_s: float) -> float:
+    """How long the rule waited for a second detector, as seen at the detectors."""
+    before = [at_s for at_s, _, _, _ in record.samples(ALARM) if at_s <= fired_s]
+    return before[-1] - before[0] if before else 0.0
+
+
+def _tally(assembly: Assembly) -> Tally:
+    kernel = assembly.kernel
+    return Tally(
+        sent=kernel.ledger.sent,
+        delivered=kernel.ledger.delivered,
+        lost=_grouped(kernel.ledger.lost, assembly),
+        given_up=_grouped(kernel.ledger.given_up, assembly),
+        in_flight=kernel.in_flight(),
+    )
+
+
+def _grouped(counts: Mapping[tuple[str, str], int], assembly: Assembly) -> dict[str, int]:
+    """Counts by place and cause, with the devices of a fleet taken together."""
+    fleets = {member.node: member.fleet for member in assembly.members if member.fleet}
+    grouped: dict[str, int] = {}
+    for (where, cause), count in sorted(counts.items()):
+        ends = [fleets.get(end, end) for end in where.split(">")]
+        key = f"{' > '.join(ends)}: {cause}"
+        grouped[key] = grouped.get(key, 0) + count
+    return grouped
+
+
+def _series(assembly: Assembly) -> dict[str, list[tuple[float, float]]]:
+    if assembly.building is None:
+        return {}
+    columns = assembly.building.occupancy()
+    times = columns.pop("time_s")
+    return {name: list(zip(times, values)) for name, values in columns.items()}
+
+
+def _chains(
+    record: Record, assembly: Assembly, expressions: Mapping[str, Expression]
+) -> dict[str, list[Hop]]:
+    """In a traced run: for each requirement about a latency, the message chain behind its worst end."""
+    if assembly.kernel.transfers is None:
+        return {}
+    chains = {}
+    for name, expression in expressions.items():
+        metric = next((each for each in expression.metrics if not isinstance(each, Measure)), None)
+        if metric is not None:
+            chains[name] = _chain(record, assembly, metric.start.text, metric.end.text)
+    return chains
+
+
+def _chain(record: Record, assembly: Assembly, start: str, end: str) -> list[Hop]:
+    """The transfers of the chain that ended last, or of the first start if nothing came of it."""
+    ends = [sample for sample in record.samples(end) if sample[2] and sample[3]]
+    first_ends: dict[str, Sample] = {}
+    for sample in ends:
+        first_ends.setdefault(sample[1], sample)
+    starts = record.samples(start)
+    shown = max(first_ends.values(), default=starts[0] if starts else None)
+    transfers = assembly.kernel.transfers
+    if shown is None or transfers is None:
+        return []
+    hops = [
+        Hop(
+            leg.sent_s,
+            leg.source,
+            leg.to,
+            leg.topic or leg.kind,
+            _note(leg.outcome, leg.ended_s - leg.sent_s),
+        )
+        for leg in transfers.of_trace(shown[3])
+        if leg.kind == "publish" and leg.sent_s <= shown[0] + 1.0
+    ]
+    marks = [
+        Hop(at_s, node, node, measure)
+        for measure in (start, end)
+        for at_s, node, _, trace in record.samples(measure)
+        if trace == shown[3]
+    ]
+    return sorted(hops + marks, key=lambda hop: hop.at_s)[:LONGEST_CHAIN]
+
+
+def _note(outcome: str, took_s: float) -> str:
+    return f"{took_s * 1e3:.0f} ms" if outcome == "delivered" else outcome

@@ -1,0 +1,248 @@
+"""Runs a scenario: replications of every variant on a process pool, judged by a sequential test.
+
+Replication r of every variant has the seed `seed + r`, so variants share their random numbers. Results are
+taken in the order of the seeds whatever the order they come in, and replications past the decision are left
+out, so the study is the same to the bit in one process and in many.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, ParamSpec, Protocol, TypeVar
+
+from scenarios.assembly import Assembly, Blueprint
+from scenarios.expression import parse
+from scenarios.judgement import evaluate
+from scenarios.loading import ScenarioFile, Variant
+from scenarios.members import scenes_of
+from scenarios.outcome import Outcome, Record, Reporters, outcome_of
+from scenarios.statistics import MOST_REPLICATIONS, SequentialTest, Verdict
+from scenarios.vocabulary import reporters
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+AHEAD: Final = 2
+"""Replications submitted beyond those needed, for each worker."""
+
+
+class Watcher(Protocol):
+    """Who is told how far the work is."""
+
+    def advance(self, label: str, done: int, planned: int) -> None:
+        """So many of at most `planned` replications are done."""
+        ...
+
+
+@dataclass(slots=True)
+class Plan:
+    """How to run: which variants, how many replications (None: as many as decide), seed and processes."""
+
+    variants: Sequence[str] | None = None
+    replications: int | None = None
+    seed: int | None = None
+    workers: int | None = None
+
+
+@dataclass(slots=True)
+class VariantRun:
+    """The replications of one variant as they were judged, in the order of their seeds."""
+
+    variant: Variant
+    tests: dict[str, SequentialTest]
+    outcomes: list[Outcome] = field(default_factory=list)
+    traced: dict[str, Outcome] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether every requirement has its verdict."""
+        return all(test.verdict is not None for test in self.tests.values())
+
+    def take(self, outcome: Outcome) -> None:
+        """Judge one more replication."""
+        self.outcomes.append(outcome)
+        for name, test in self.tests.items():
+            test.add(outcome.judgements[name].is_met)
+
+    def worst(self, name: str) -> Outcome:
+        """The replication that missed the requirement first, or the first one."""
+        return next((each for each in self.outcomes if not each.judgements[name].is_met), self.outcomes[0])
+
+
+# one replication -----------------------------------------------------------------------------------------
+
+
+def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_series: bool = False) -> Outcome:
+    """Run one replication of a variant and judge it."""
+    blueprint, nodes_of = _blueprint(variant)
+    assembly = blueprint.assemble(seed, is_traced=is_traced)
+    assembly.run(_ending(variant, assembly, nodes_of))
+    return outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=has_series)
+
+
+def _ending(variant: Variant, assembly: Assembly, nodes_of: Reporters) -> Callable[[], bool] | None:
+    """What the scenario says about ending early."""
+    if variant.scenario.run.stop_when is None:
+        return None
+    expression, record = parse(variant.scenario.run.stop_when), Record(assembly, nodes_of)
+    return lambda: evaluate(expression, record).is_met
+
+
+_BLUEPRINTS: dict[str, tuple[Blueprint, Reporters]] = {}
+_MOST_BLUEPRINTS: Final = 64
+
+
+def _blueprint(variant: Variant) -> tuple[Blueprint, Reporters]:
+    """What all replications of the variant share, made once a process."""
+    key = f"{variant.folder}:{variant.hash}"
+    if key not in _BLUEPRINTS:
+        while len(_BLUEPRINTS) >= _MOST_BLUEPRINTS:
+            _BLUEPRINTS.pop(next(iter(_BLUEPRINTS)))
+        scenes = scenes_of(variant.scenario, variant.folder)
+        blueprint = Blueprint.of(variant.scenario, scenes, variant.folder)
+        _BLUEPRINTS[key] = blueprint, reporters(variant.scenario, blueprint.members)
+    return _BLUEPRINTS[key]
+
+
+# all variants --------------------------------------------------------------------------------------------
+
+
+def simulate(scenario: ScenarioFile, plan: Plan, watcher: Watcher | None = None) -> list[VariantRun]:
+    """Run the planned variants until every requirement is decided; Ctrl-C keeps what is finished.
+
+    After KeyboardInterrupt the exception carries the finished replications as `partial`.
+    """
+    runs = [VariantRun(variant, _tests(variant)) for variant in chosen(scenario, plan.variants)]
+    with pool(plan.workers) as executor:
+        try:
+            _run_all(runs, plan, executor, watcher)
+        except KeyboardInterrupt as interrupt:
+            raise Interrupted([run for run in runs if run.outcomes]) from interrupt
+    return runs
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with the variants that have at least one finished replication."""
+
+    def __init__(self, runs: list[VariantRun]) -> None:
+        super().__init__()
+        self.runs = runs
+
+
+def chosen(scenario: ScenarioFile, names: Sequence[str] | None) -> list[Variant]:
+    """The variants of these names, or all; raise ScenarioError for an unknown one."""
+    return list(scenario.variants) if names is None else [scenario.variant(name) for name in names]
+
+
+def _tests(variant: Variant) -> dict[str, SequentialTest]:
+    return {each.name: SequentialTest(each.probability, each.indifference) for each in variant.requirements}
+
+
+def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Watcher | None) -> None:
+    """First what every variant needs at least, all at once; then more for what is still undecided."""
+    first = {id(run): _least(run, plan) for run in runs}
+    planned = sum(first.values())
+    waiting = [(run, [_submit(run, plan, i, executor) for i in range(first[id(run)])]) for run in runs]
+    done = 0
+    for run, futures in waiting:
+        started = time.monotonic()
+        for future in futures:
+            run.take(future.result())
+            done += 1
+            if watcher:
+                watcher.advance(run.variant.name, done, planned)
+        while not _is_enough(run, plan):
+            batch = range(len(run.outcomes), min(len(run.outcomes) + AHEAD * _cores(), MOST_REPLICATIONS))
+            for future in [_submit(run, plan, i, executor) for i in batch]:
+                outcome = future.result()
+                if not _is_enough(run, plan):
+                    run.take(outcome)
+            if watcher:
+                watcher.advance(run.variant.name, done, max(planned, done))
+        _explain(run, executor)
+        run.wall_s = time.monotonic() - started
+
+
+def _least(run: VariantRun, plan: Plan) -> int:
+    """Replications that are needed even if all go well."""
+    fixed = _fixed(run, plan)
+    if fixed is not None:
+        return fixed
+    return max((clean_runs(test) for test in run.tests.values()), default=1)
+
+
+def clean_runs(test: SequentialTest) -> int:
+    """How many replications decide the test if each is met."""
+    trial = SequentialTest(test.probability, test.indifference)
+    while trial.verdict is None:
+        trial.add(is_met=True)
+    return trial.run_count
+
+
+def _fixed(run: VariantRun, plan: Plan) -> int | None:
+    asked = run.variant.scenario.run.replications
+    return plan.replications or (asked if isinstance(asked, int) else None)
+
+
+def _is_enough(run: VariantRun, plan: Plan) -> bool:
+    return _fixed(run, plan) is not None or run.is_decided or len(run.outcomes) >= MOST_REPLICATIONS
+
+
+def _submit(run: VariantRun, plan: Plan, index: int, executor: Executor) -> Future[Outcome]:
+    seed = (run.variant.scenario.run.seed if plan.seed is None else plan.seed) + index
+    return executor.submit(replicate, run.variant, seed, has_series=index == 0)
+
+
+def _explain(run: VariantRun, executor: Executor) -> None:
+    """Run the worst replication of each failed requirement again, traced, for its message chain."""
+    failed = [name for name, test in run.tests.items() if test.verdict is Verdict.FAIL]
+    seeds = {name: run.worst(name).seed for name in failed}
+    again = {
+        seed: executor.submit(replicate, run.variant, seed, is_traced=True) for seed in set(seeds.values())
+    }
+    run.traced = {name: again[seed].result() for name, seed in seeds.items()}
+
+
+# processes -----------------------------------------------------------------------------------------------
+
+
+class _Here(Executor):
+    """Runs in this process, at once."""
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run now."""
+        future: Future[T] = Future()
+        future.set_result(function(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def pool(workers: int | None) -> Iterator[Executor]:
+    """A process pool of so many workers (default: one a core), or this process for one."""
+    count = workers or _cores()
+    if count == 1:
+        yield _Here()
+        return
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupt)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,30 @@
+"""Finding and loading scenario files: by path, or by name those that come with the product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from scenarios import loading
+from scenarios.loading import ScenarioFile
+from scenarios.vocabulary import Vocabulary
+
+LIBRARY: Final = Path(__file__).parent / "library"
+SUFFIX: Final = ".scenario.yaml"
+
+
+def names() -> list[str]:
+    """The scenarios that come with the product."""
+    return sorted(path.name.removesuffix(SUFFIX) for path in LIBRARY.glob(f"*{SUFFIX}"))
+
+
+def find(name: str | Path) -> Path:
+    """The file of this path, or the shipped scenario of this name."""
+    path = Path(name)
+    shipped = LIBRARY / f"{name}{SUFFIX}"
+    return shipped if not path.exists() and shipped.exists() else path
+
+
+def load(name: str | Path) -> ScenarioFile:
+    """Load and check a scenario file. Raises ScenarioError with everything that is wrong at once."""
+    return loading.load(find(name), catalogue=Vocabulary())

@@ -1,0 +1,121 @@
+"""The words a scenario may use: device types, node kinds, links, metros, faults and measures that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from devices_models.catalogue import DEVICES
+from devices_models.world.building import WORLD
+from devices_models.world.settings import WorldSettings
+from network import catalogue, wan
+from scenarios import schema
+from scenarios.catalogue import Description
+from scenarios.linking import place_of
+from scenarios.members import Member
+from scenarios.nodes import NODE_KINDS
+from scenarios.timeline import FAULT_PARAMETERS
+
+WORLD_MEASURES: Final = frozenset(
+    {
+        "aset",
+        "cars_count",
+        "cars_inside_at_untenable",
+        "cars_out",
+        "evacuation_start",
+        "fire_spread",
+        "people_count",
+        "people_inside_at_untenable",
+        "people_margin",
+        "people_out",
+    }
+)
+
+_REACHES: Final[dict[str, frozenset[str]]] = {
+    "rule_engine": frozenset({"gateway", "mqtt_broker"}),
+    "twin": frozenset({"gateway", "mqtt_broker"}),
+}
+_NAMES_NODES: Final[dict[str, frozenset[str]]] = {
+    "application": frozenset({"database"}),
+    "user": frozenset({"application"}),
+}
+
+
+class _Metros(Collection[str]):
+    """Metros by name; a region such as `aws:ap-southeast-1` stands for one too."""
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and wan.is_metro(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(wan.metros())
+
+    def __len__(self) -> int:
+        return len(wan.metros())
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Everything that exists in this installation."""
+
+    @cached_property
+    def devices(self) -> Mapping[str, Description]:
+        """Device types by name."""
+        return {
+            name: Description(
+                device.behaviour,
+                frozenset(device.measures),
+                given=device.wired | frozenset(device.fixed) | {"gateway"},
+            )
+            for name, device in DEVICES.items()
+        }
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Description]:
+        """Node kinds by name."""
+        return {
+            name: Description(
+                kind.options,
+                frozenset(kind.measures),
+                reaches=_REACHES.get(name, frozenset()),
+                names_nodes=_NAMES_NODES.get(name, frozenset()),
+            )
+            for name, kind in NODE_KINDS.items()
+        }
+
+    @property
+    def world(self) -> Description:
+        """The physical world."""
+        return Description(WorldSettings, WORLD_MEASURES)
+
+    @cached_property
+    def technologies(self) -> Collection[str]:
+        """Names of link technologies."""
+        return (*catalogue.technologies(), *catalogue.aliases())
+
+    @cached_property
+    def metros(self) -> Collection[str]:
+        """Names of metros and of the regions that stand for them."""
+        return _Metros()
+
+    @property
+    def faults(self) -> Mapping[str, Collection[str]]:
+        """Fault names, each with the parameters that it takes."""
+        return FAULT_PARAMETERS
+
+    def fibre_floor_s(self, first: schema.Site, second: schema.Site) -> float:
+        """The shortest round trip that light in fibre allows between two sites (seconds)."""
+        return wan.fibre_floor_s(place_of(first), place_of(second))
+
+
+def reporters(scenario: schema.Scenario, members: Iterable[Member]) -> dict[str, list[str]]:
+    """Which nodes report each measure, also those that never will."""
+    found: dict[str, list[str]] = {measure: [WORLD] for measure in WORLD_MEASURES}
+    for member in members:
+        device = scenario.fleets[member.fleet].device if member.fleet else ""
+        measures = DEVICES[device].measures if device else NODE_KINDS[member.kind].measures
+        for measure in measures:
+            found.setdefault(measure, []).append(member.node)
+    return found
