@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices_models.world.detection import HORIZON_S, SMOKE_RTI, STEP_S, LaggedSensors
-from devices_models.world.feature import Feature, distance_m
+from devices_models.world.feature import Feature, distance_m, nearest
 from devices_models.world.fire import (
     GROWTH_KW_S2,
     BurningCar,
@@ -21,6 +21,7 @@ from devices_models.world.fire import (
 from devices_models.world.scene import Scene
 from devices_models.world.settings import FireSettings, WorldSettings
 from devices_models.world.smoke import Air, Room, Smoke, Ventilation
+from twin.errors import InputError
 
 FIRE_BASE_M = 0.3
 """The fire burns this high above the floor."""
@@ -40,6 +41,8 @@ class Blaze:
         assert settings.fire is not None  # noqa: S101  # the building asks first
         fire = settings.fire
         self.bay = scene.feature(fire.bay)
+        if self.bay.kind != "bay":
+            raise InputError(f"fire: '{fire.bay}' is a {self.bay.kind}; expected the id of a bay")
         self.starts_at_s = fire.starts_at_s
         self.epoch = 0
         self._scene = scene
@@ -188,6 +191,10 @@ class Blaze:
 
 def burning_car(fire: FireSettings) -> BurningCar:
     """The heat release that the settings describe."""
+    if isinstance(fire.growth, str) and fire.growth not in GROWTH_KW_S2:
+        known = ", ".join(GROWTH_KW_S2)
+        advice = nearest(fire.growth, GROWTH_KW_S2)
+        raise InputError(f"fire: growth is '{fire.growth}'; expected {known} or a number in kW/s2{advice}")
     alpha = GROWTH_KW_S2[fire.growth] if isinstance(fire.growth, str) else fire.growth
     return BurningCar(alpha, fire.peak / 1e3, fire.energy / 1e3)
 

@@ -24,6 +24,7 @@ from twin.kernel.randomness import Stream, Streams
 STREET_HEADWAY_S = 2.0
 """Saturation headway of a street, 1,800 vehicles an hour (HCM)."""
 FIRST_PLATE = 1001
+MOST_PEOPLE = 50_000
 
 Changed = Callable[[str, str, float], None]
 """Told of (feature, quantity, value) whenever a countable quantity of the world changes."""
@@ -49,6 +50,10 @@ class Pedestrians:
         streams: Streams,
         changed: Changed,
     ) -> None:
+        if not 0 <= settings.count <= MOST_PEOPLE:
+            raise InputError(f"people: {settings.count}; expected 0 to {MOST_PEOPLE}")
+        if settings.count and not scene.of_kind("bay"):
+            raise InputError(f"people: {settings.count}, but {scene.name} has no bays to place them at")
         self._env = env
         self._convention = convention
         self._changed = changed
@@ -195,7 +200,7 @@ class Traffic:
         """So many different bays, not the burning one, drawn by a partial shuffle."""
         bays = [bay.id for bay in scene.of_kind("bay")]
         most = len(bays) - (burning_bay in bays)
-        if self.count > most:
+        if not 0 <= self.count <= most:
             raise InputError(f"cars: {self.count} leave, but {scene.name} has {most} bays that do not burn")
         drawn: list[str] = []
         for first in range(len(bays)):
