@@ -20,8 +20,6 @@ import msgspec
 from twin.kernel.behaviour import Context
 from twin.message import Message
 
-HEARTBEAT = "{origin}/heartbeat"
-
 
 class Address(NamedTuple):
     """A field topic taken apart: `rest` is what follows the node, such as `cmd/open`."""

@@ -220,3 +220,18 @@ def test_what_is_no_order_changes_nothing(topic, context):
     """Unknown commands and foreign topics are ignored."""
     assert reacted(Switch("gateway", "fan"), received(topic), context) == []
     assert reacted(BoomGate("gateway"), received(topic), context) == []
+
+
+def test_a_switch_follows_no_overtaken_and_no_foreign_wish(context):
+    """An older delta is void; one about something else is not for it."""
+    fan = Switch("gateway", "fan")
+    reacted(fan, received("fan/GA/delta", b'{"version":5,"state":{"on":true}}'), context)
+
+    assert reacted(fan, received("fan/GA/delta", b'{"version":4,"state":{"on":false}}'), context) == []
+    assert reacted(fan, received("fan/GA/delta", b'{"version":6,"state":{"speed":1}}'), context) == []
+    assert reacted(fan, Started(), context) == []
+
+
+def test_a_closed_gate_needs_no_closing(context):
+    """The order changes nothing."""
+    assert reacted(BoomGate("gateway"), CLOSE, context) == []

@@ -4,6 +4,7 @@ import pytest
 from devices_models.gateway.gateway import Gateway
 from twin.kernel.behaviour import Drop, LinkChanged, Received, Send, Started, Wake, Woken
 from twin.message import Message
+from twin.mqtt.client import ClientSession
 from twin.mqtt.packets import Connack, connack_message
 
 DEVICES = {
@@ -377,8 +378,6 @@ def test_a_full_buffer_drops_by_policy(context):
 
 def test_a_cold_session_connects_for_the_first_publication(context):
     """Nothing is sent at the start; the publication waits for the handshake."""
-    from twin.mqtt.client import ClientSession
-
     node = gateway(session=ClientSession("broker", "gw", session="cold"))
     assert sends(node.react(Started(), context), "broker") == []
     assert [m.kind for m in sends(reacted(node, reading(1), "g1", context), "broker")] == ["connect"]
@@ -394,3 +393,27 @@ def test_without_an_upstream_nothing_is_sent_up_or_kept(context):
 
     assert reacted(node, reading(1), "g1", context) == []
     assert (node.account.accepted_count, node.buffered_count) == (0, 0)
+
+
+def test_what_comes_before_the_start_is_ignored(context):
+    """Without a session there is nothing to answer to."""
+    order = Message("site/park/boom_gate/GA/cmd/open", b"{}", qos=1, packet_id=1)
+
+    assert list(gateway().react(from_broker(order), context)) == []
+
+
+def test_last_values_are_bounded(context):
+    """The node that was silent longest is forgotten."""
+    node = started(context, upstream="", cleanse=False)
+    node.last_values.update((f"old{number}", b"{}") for number in range(10_000))
+
+    reacted(node, reading(3), "g1", context)
+
+    assert len(node.last_values) == 10_000
+    assert "old0" not in node.last_values
+    assert "g1" in node.last_values
+
+
+def test_without_heartbeats_gates_hear_nothing(context):
+    """`heartbeat_s` 0 switches them off."""
+    assert sends(gateway(heartbeat_s=0.0).react(Started(), context), "GA") == []

@@ -183,3 +183,9 @@ def test_a_missing_table_is_an_input_error(tmp_path):
     """A traceback helps nobody."""
     with pytest.raises(InputError, match=r"none\.csv: cannot be read"):
         read_arrivals(tmp_path / "none.csv")
+
+
+def test_a_payload_larger_than_mqtt_allows_is_refused():
+    """MQTT's remaining length ends at 268,435,455 bytes."""
+    with pytest.raises(InputError, match="not 268,435,456"):
+        filler(268_435_456)
