@@ -116,11 +116,15 @@ def _blueprint(variant: Variant) -> tuple[Blueprint, Reporters]:
 
 
 def simulate(scenario: ScenarioFile, plan: Plan, watcher: Watcher | None = None) -> list[VariantRun]:
-    """Run the planned variants until every requirement is decided; Ctrl-C keeps what is finished.
+    """Run the planned variants until every requirement is decided; raises Interrupted on Ctrl-C."""
+    return simulate_variants(chosen(scenario, plan.variants), plan, watcher)
 
-    After KeyboardInterrupt the exception carries the finished replications as `partial`.
-    """
-    runs = [VariantRun(variant, _tests(variant)) for variant in chosen(scenario, plan.variants)]
+
+def simulate_variants(
+    variants: Sequence[Variant], plan: Plan, watcher: Watcher | None = None
+) -> list[VariantRun]:
+    """The same for variants at hand."""
+    runs = [VariantRun(variant, _tests(variant)) for variant in variants]
     with pool(plan.workers) as executor:
         try:
             _run_all(runs, plan, executor, watcher)

@@ -124,7 +124,9 @@ class Store:
         if not _is_readable(path):
             path.unlink(missing_ok=True)
         with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as rows, rows:
-            rows.execute("CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, started TEXT, manifest BLOB)")
+            rows.execute(
+                "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, started TEXT, manifest BLOB)"
+            )
             yield rows
 
 

@@ -11,20 +11,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from scenarios.runner import run
-    from scenarios.wiring import load
+    from scenarios.public import load, run
 
 __all__ = ["__version__", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use, so that `windtunnel --help` stays fast."""
-    if name == "run":
-        from scenarios.runner import run
+    if name in {"load", "run"}:
+        from scenarios import public
 
-        return run
-    if name == "load":
-        from scenarios.wiring import load
-
-        return load
+        return getattr(public, name)
     raise AttributeError(f"module 'windtunnel' has no attribute {name!r}")

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="windtunnel",
-        description="A wind tunnel for IoT systems: describe a system once, simulate it, judge it, report it.",
+        description="A wind tunnel for IoT systems: describe a system once, simulate, judge, report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,9 +76,7 @@ def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
     run.add_argument("--variant", action="append", metavar="NAME", help="only this variant (may be repeated)")
     _add_run_options(run)
-    compare = commands.add_parser(
-        "compare", help="paired differences between two variants, same random numbers"
-    )
+    compare = commands.add_parser("compare", help="paired differences between two variants")
     compare.add_argument("target", help="a scenario to run, or a stored run (its name, or 'latest')")
     compare.add_argument("variants", nargs=2, metavar="VARIANT", help="the two variants to compare")
     _add_run_options(compare)

@@ -1,0 +1,155 @@
+"""Keeps a run: its folder with the resolved scenario, manifest, metrics, study, messages and report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from scenarios import report
+from scenarios.loading import ScenarioFile
+from scenarios.results import Study
+from scenarios.runner import Plan, VariantRun
+from scenarios.store import Manifest, State, Store, write
+from scenarios.study import study_of
+from twin.errors import InputError
+
+PRODUCT: Final = "windtunnel-iot"
+PACKAGES: Final = ("numpy", "simpy", "networkx", "pydantic", "msgspec", "pyyaml")
+STUDY, METRICS, MESSAGES, REPORT = "study.json", "metrics.json", "messages.json", "report.html"
+RESOLVED: Final = "scenario.resolved.yaml"
+
+
+@dataclass(slots=True)
+class Archive:
+    """A run that is being kept: opened before the first replication, closed after the last."""
+
+    store: Store
+    manifest: Manifest
+    folder: Path
+    scenario: ScenarioFile
+    began_s: float
+
+    @classmethod
+    def open(cls, root: Path, scenario: ScenarioFile, plan: Plan) -> Archive:
+        """Make the run's folder, which says that the run is going on."""
+        store = Store(root)
+        names = plan.variants or [variant.name for variant in scenario.variants]
+        for name in names:
+            scenario.variant(name)
+        manifest = Manifest(
+            run="",
+            title=scenario.title,
+            state="running",
+            scenario=str(scenario.path),
+            scenario_hash=scenario.hash,
+            version=package_version(PRODUCT),
+            python=platform.python_version(),
+            packages={name: package_version(name) for name in PACKAGES},
+            host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+            process=os.getpid(),
+            started="",
+            seed=_first_seed(scenario, plan),
+            variants=list(names),
+        )
+        folder = store.begin(manifest)
+        resolved = "\n---\n".join(
+            f"# variant {variant.name}, sha256 {variant.hash}\n{variant.resolved.text}"
+            for variant in scenario.variants
+            if variant.name in names
+        )
+        write(folder / RESOLVED, resolved)
+        return cls(store, manifest, folder, scenario, time.monotonic())
+
+    def close(self, runs: Sequence[VariantRun], state: State) -> Study | None:
+        """Write results and reports; None, and no folder left, if not one replication was finished."""
+        finished = [run for run in runs if run.outcomes]
+        if not finished:
+            self.store.remove(self.manifest.run)
+            return None
+        self.manifest.wall_s = time.monotonic() - self.began_s
+        study = study_of(
+            self.scenario,
+            finished,
+            version=self.manifest.version,
+            created=self.manifest.started,
+            host=self.manifest.host,
+            wall_s=self.manifest.wall_s,
+        )
+        write(self.folder / METRICS, metrics_text(finished))
+        write(self.folder / MESSAGES, _messages_text(finished))
+        write(self.folder / STUDY, report.as_json(study))
+        write(self.folder / REPORT, report.html(study))
+        self.manifest.verdicts = {
+            f"{variant.name}: {each.name}": each.verdict
+            for variant in study.variants
+            for each in variant.requirements
+        }
+        self.manifest.state = state
+        self.store.save(self.manifest)
+        return study
+
+
+def metrics_text(runs: Sequence[VariantRun]) -> bytes:
+    """Every replication's metrics and judgements; equal bytes for equal scenario, seeds and versions."""
+    rows = [
+        {
+            "variant": run.variant.name,
+            "seed": outcome.seed,
+            "metrics": outcome.metrics,
+            "judgements": {name: judgement._asdict() for name, judgement in outcome.judgements.items()},
+            "ledger": msgspec.to_builtins(outcome.tally),
+            "border_bytes": outcome.border_bytes,
+        }
+        for run in runs
+        for outcome in run.outcomes
+    ]
+    return msgspec.json.format(msgspec.json.encode(_finite(rows), order="sorted"), indent=1)
+
+
+def _finite(value: object) -> object:
+    """JSON has no infinity: it is written as text."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and value in {float("inf"), float("-inf")}:
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+def _messages_text(runs: Sequence[VariantRun]) -> bytes:
+    """The message chains of the replications that missed a requirement."""
+    chains = {
+        f"{run.variant.name}: {name}": {"seed": outcome.seed, "chain": outcome.chains.get(name, [])}
+        for run in runs
+        for name, outcome in run.traced.items()
+    }
+    return msgspec.json.format(msgspec.json.encode(chains), indent=1)
+
+
+def read_study(folder: Path) -> Study:
+    """The study of a stored run; raise InputError if the run has none."""
+    path = folder / STUDY
+    if not path.exists():
+        raise InputError(f"run {folder.name} has no results: it was not finished")
+    return msgspec.json.decode(path.read_bytes(), type=Study)
+
+
+def _first_seed(scenario: ScenarioFile, plan: Plan) -> int:
+    return scenario.variants[0].scenario.run.seed if plan.seed is None else plan.seed
+
+
+def package_version(package: str) -> str:
+    """The installed version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,336 @@
+"""What each command does. Every function takes the parsed arguments and returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin.errors import InputError
+from windtunnel.cli import FAILED, INCONCLUSIVE, INTERRUPTED, INVALID, MET
+
+if TYPE_CHECKING:
+    from scenarios.loading import ScenarioFile
+    from scenarios.results import Study
+
+FLAGSHIP = "car_park_fire"
+REPORT = "report.html"
+WIDEST_TABLE = 160
+
+
+# running -------------------------------------------------------------------------------------------------
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate variants, judge requirements, store the results and print the table."""
+    return _study(options, options.scenario, options.variant)
+
+
+def demo(options: argparse.Namespace) -> int:
+    """The car-park fire, whose verdicts are known beforehand: 0 if every one is as expected."""
+    kept: list[Study] = []
+    code = _study(options, FLAGSHIP, None, kept)
+    if code == INTERRUPTED or not kept:
+        return code
+    surprises = [
+        f"unexpected: {variant.name}, {each.name}: {each.verdict}"
+        for variant in kept[0].variants
+        for each in variant.requirements
+        if each.verdict == "INCONCLUSIVE" or variant.expectation(each) == "unexpected"
+    ]
+    print("\n".join(surprises) or "every verdict is as expected", file=sys.stderr)
+    return FAILED if surprises else MET
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Paired differences of two variants."""
+    from scenarios.runner import Plan, simulate
+    from scenarios.shipped import find, load
+    from scenarios.study import COMPARED, compared
+    from windtunnel.progress import Progress
+
+    if find(options.target).suffix != ".yaml":
+        return _compare_stored(options)
+    scenario = load(options.target)
+    progress = Progress(is_quiet=options.quiet)
+    plan = Plan(options.variants, options.replications, options.seed, options.workers)
+    first, second = simulate(scenario, plan, progress)
+    progress.close()
+    found = [c for metric, unit in COMPARED if (c := compared(first, second, metric, unit)) is not None]
+    _print_comparisons(found, options)
+    return MET
+
+
+def _compare_stored(options: argparse.Namespace) -> int:
+    study = _stored(options.runs, options.target)
+    known = {variant.name for variant in study.variants}
+    for name in options.variants:
+        if name not in known:
+            raise InputError(
+                f"run {options.target!r} has no variant {name!r}; it has: {', '.join(sorted(known))}"
+            )
+    a, b = options.variants
+    found = [each for each in study.comparisons if {each.variant_a, each.variant_b} == {a, b}]
+    if not found:
+        raise InputError(
+            f"the run compared its variants with {study.variants[0].name!r}; name that one, or a scenario"
+        )
+    _print_comparisons(found, options)
+    return MET
+
+
+def _print_comparisons(found: list[Any], options: argparse.Namespace) -> None:
+    import msgspec
+
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+        return
+    for each in found:
+        print(
+            f"{each.metric}: {each.variant_a} - {each.variant_b} = {each.mean_difference:+.4g} {each.unit}"
+            f" (95 %: {each.low:+.4g} to {each.high:+.4g}, {each.pairs} pairs)"
+        )
+
+
+def _study(
+    options: argparse.Namespace, name: str, variants: list[str] | None, kept: list[Study] | None = None
+) -> int:
+    from scenarios.archive import Archive
+    from scenarios.runner import Interrupted, Plan, simulate
+    from scenarios.shipped import load
+    from windtunnel.progress import Progress
+
+    scenario = load(name)
+    progress = Progress(is_quiet=options.quiet or options.json)
+    plan = Plan(variants, options.replications, options.seed, options.workers)
+    archive = Archive.open(Path(options.runs), scenario, plan)
+    try:
+        runs, is_whole = simulate(scenario, plan, progress), True
+    except Interrupted as interrupt:
+        runs, is_whole = interrupt.runs, False
+    finally:
+        progress.close()
+    study = archive.close(runs, "done" if is_whole else "interrupted")
+    if study is None:
+        print("interrupted before the first replication was done; nothing to keep", file=sys.stderr)
+        return INTERRUPTED
+    if kept is not None:
+        kept.append(study)
+    _show(study, archive.folder, options)
+    return _exit_code(study) if is_whole else INTERRUPTED
+
+
+def _show(study: Study, folder: Path, options: argparse.Namespace) -> None:
+    from scenarios import report
+
+    if options.json:
+        sys.stdout.write(report.as_json(study).decode() + "\n")
+        return
+    print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=_width()))
+    print(f"report: {folder / REPORT}  ({study.duration_s:.1f} s)")
+
+
+def _width() -> int:
+    import shutil
+
+    return min(shutil.get_terminal_size((120, 40)).columns, WIDEST_TABLE)
+
+
+def _exit_code(study: Study) -> int:
+    verdicts = {each.verdict for variant in study.variants for each in variant.requirements}
+    if "FAIL" in verdicts:
+        return FAILED
+    return INCONCLUSIVE if "INCONCLUSIVE" in verdicts else MET
+
+
+# files ---------------------------------------------------------------------------------------------------
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Check scenario files and say everything that is wrong with them."""
+    from scenarios.loading import ScenarioError
+    from scenarios.shipped import load
+
+    problems: list[ScenarioError] = []
+    for name in options.scenarios:
+        try:
+            scenario = load(name)
+        except ScenarioError as error:
+            problems.append(error)
+        else:
+            if options.format == "text":
+                print(f"{name}: valid, {_counted(scenario)}")
+    rows = [row for problem in problems for row in _as_rows(problem)]
+    if options.format == "json":
+        print(json.dumps(rows, indent=2))
+    elif options.format == "github":
+        for row in rows:
+            place = f"file={row['file']},line={row['line']},col={row['column']}"
+            print(f"::error {place}::{row['code']} {row['message']}")
+    else:
+        for problem in problems:
+            print(problem, file=sys.stderr)
+    return INVALID if problems else MET
+
+
+def _counted(scenario: ScenarioFile) -> str:
+    requirements = scenario.variants[0].scenario.requirements
+    return f"{len(scenario.variants)} variants, {len(requirements)} requirements"
+
+
+def _as_rows(error: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": error.name,
+            "line": issue.line,
+            "column": issue.column,
+            "code": issue.code,
+            "message": issue.message,
+            "help": issue.help,
+        }
+        for issue in error.issues
+    ]
+
+
+def resolve(options: argparse.Namespace) -> int:
+    """Print the final file of a variant and its hash."""
+    from scenarios.shipped import load
+
+    scenario = load(options.scenario)
+    variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
+    print(f"# variant {variant.name}, sha256 {variant.hash}")
+    print(variant.resolved.text, end="")
+    return MET
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Print or write the JSON Schema of the scenario file."""
+    from scenarios.schema import json_schema
+    from scenarios.store import write
+
+    text = json.dumps(json_schema(), indent=1) + "\n"
+    if options.write:
+        write(Path(options.write), text)
+    else:
+        print(text, end="")
+    return MET
+
+
+def explain(options: argparse.Namespace) -> int:
+    """Explain an error code, a device, a node kind or a fault; list them without an argument."""
+    from scenarios.explanations import explanation, overview
+
+    print(explanation(options.subject) if options.subject else overview())
+    return MET
+
+
+def new(options: argparse.Namespace) -> int:
+    """Write a scenario to start from, with a generated building if asked."""
+    from scenarios.templates import files
+
+    written = files(options.name, scene=options.scene, levels=options.levels, bays=options.bays)
+    taken = [name for name in written if Path(name).exists()]
+    if taken:
+        raise InputError(f"{taken[0]} exists already; choose another name or move it away")
+    for name, text in written.items():
+        Path(name).write_text(text, encoding="utf-8")
+        print(f"wrote {name}")
+    print(f"next: windtunnel run {next(iter(written))}")
+    return MET
+
+
+# results -------------------------------------------------------------------------------------------------
+
+
+def runs(options: argparse.Namespace) -> int:
+    """List, show or delete stored runs."""
+    import msgspec
+
+    from scenarios import report
+    from scenarios.store import Store
+
+    store = Store(Path(options.runs))
+    if options.action == "list":
+        found = store.list()
+        if options.json:
+            print(msgspec.json.encode(found).decode())
+        for manifest in [] if options.json else found:
+            print(f"{manifest.run:58.58}  {manifest.state:11}  {_tally(manifest.verdicts)}")
+        if not found and not options.json:
+            print(f"no runs below {options.runs}")
+        return MET
+    if options.run is None:
+        raise InputError(f"runs {options.action} needs the name of a run, a beginning of it, or 'latest'")
+    if options.action == "rm":
+        print(f"removed {store.remove(options.run)}")
+        return MET
+    study = _stored(options.runs, options.run)
+    if options.json:
+        print(report.as_json(study).decode())
+    else:
+        print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=_width()))
+    return MET
+
+
+def _tally(verdicts: dict[str, str]) -> str:
+    counts = {verdict: list(verdicts.values()).count(verdict) for verdict in ("PASS", "FAIL", "INCONCLUSIVE")}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+
+
+def _stored(root: str, name: str) -> Study:
+    from scenarios.archive import read_study
+    from scenarios.store import Store
+
+    return read_study(Store(Path(root)).find(name)[0])
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a stored run's report in one of its forms."""
+    from scenarios import report as reports
+    from scenarios.store import Store, write
+
+    folder, _ = Store(Path(options.runs)).find(options.run)
+    study = _stored(options.runs, options.run)
+    forms = {
+        "html": (reports.html, REPORT),
+        "junit": (reports.junit, "junit.xml"),
+        "markdown": (reports.markdown, "summary.md"),
+        "json": (lambda each: reports.as_json(each).decode(), "study.json"),
+    }
+    make, name = forms[options.format]
+    text = make(study)
+    if options.out == "-":
+        sys.stdout.write(text)
+        return MET
+    path = Path(options.out) if options.out else folder / name
+    write(path, text)
+    print(path)
+    return MET
+
+
+# the machine ---------------------------------------------------------------------------------------------
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """What this machine has, and what is missing for what."""
+    from windtunnel.doctor import findings
+
+    found = findings()
+    if options.json:
+        print(json.dumps([finding._asdict() for finding in found], indent=2))
+    for finding in [] if options.json else found:
+        print(f"{'ok     ' if finding.is_good else 'MISSING'}  {finding.name}: {finding.detail}")
+    from windtunnel.cli import MISSING
+
+    return MET if all(finding.is_good or finding.is_optional for finding in found) else MISSING
+
+
+def link(options: argparse.Namespace) -> int:
+    """Record a measured trace of a real link."""
+    from network.record import record
+
+    record(options.host, options.port, options.samples, options.interval, Path(options.out))
+    print(f"wrote {options.out}; use it in a scenario: links: - {{between: [a, b], trace: {options.out}}}")
+    return MET

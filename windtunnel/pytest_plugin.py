@@ -1,0 +1,224 @@
+"""pytest collects `*.scenario.yaml`: one item a variant and requirement.
+
+Tags of the scenario and the requirement become markers. Results are kept under the hash of variant, seed and
+version in pytest's cache folder, so any worker and any later run of the same file uses them again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from scenarios.loading import ScenarioFile, Variant
+    from scenarios.results import RequirementResult, VariantResult
+
+SUFFIX: Final = ".scenario.yaml"
+LOCK_TIMEOUT_S: Final = 600.0
+LOCK_POLL_S: Final = 0.1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of scenario runs."""
+    group = parser.getgroup("windtunnel", "scenarios of Windtunnel")
+    group.addoption("--scenario-seed", type=int, metavar="N", help="first seed instead of the file's")
+    group.addoption("--scenario-replications", type=int, metavar="N", help="exactly N runs a variant")
+    group.addoption("--scenario-workers", type=int, default=1, metavar="N", help="processes a scenario (1)")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take scenario files."""
+    if file_path.name.endswith(SUFFIX):
+        return ScenarioCollector.from_parent(parent, path=file_path)
+    return None
+
+
+class ScenarioCollector(pytest.File):
+    """A scenario file; invalid input is a collection error that shows our own message."""
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """One item for each variant and each requirement that applies to it."""
+        from scenarios.shipped import load
+
+        scenario = load(self.path)
+        for variant in scenario.variants:
+            names = [each.name for each in variant.scenario.requirements]
+            for requirement in variant.requirements:
+                item = RequirementItem.from_parent(
+                    self,
+                    name=f"{variant.name}::{requirement.name}",
+                    scenario=scenario,
+                    variant=variant,
+                    index=names.index(requirement.name),
+                )
+                for tag in (*variant.scenario.tags, *requirement.tags):
+                    item.add_marker(_marker(self.config, tag))
+                yield item
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        """Errors of the user's file need no traceback of ours."""
+        from twin.errors import InputError
+
+        if isinstance(excinfo.value, InputError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+
+def _marker(config: pytest.Config, tag: str) -> str:
+    """The tag as a marker, made known to a strict pytest."""
+    name = re.sub(r"\W", "_", tag)
+    line = f"{name}: scenarios tagged {tag!r}"
+    if line not in config.getini("markers"):
+        config.addinivalue_line("markers", line)
+    return name
+
+
+class NotMetError(AssertionError):
+    """A requirement got a verdict that was not expected."""
+
+
+class RequirementItem(pytest.Item):
+    """One requirement in one variant; passes if the verdict is the expected one (PASS unless said)."""
+
+    def __init__(self, *, scenario: ScenarioFile, variant: Variant, index: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+        self.variant = variant
+        self.index = index
+
+    @property
+    def requirement(self) -> str:
+        """The requirement's name."""
+        return self.variant.scenario.requirements[self.index].name
+
+    def runtest(self) -> None:
+        """Run the variant, or use what was kept of it, and compare the verdict with the expected one."""
+        result = kept_result(self.config, self.variant)
+        found = next(each for each in result.requirements if each.name == self.requirement)
+        self.user_properties += [
+            ("verdict", found.verdict),
+            ("value", found.value_text),
+            ("limit", found.limit_text),
+            ("replications", found.runs),
+            ("seeds", f"{result.seeds[0]}..{result.seeds[-1]}"),
+        ]
+        expected = "FAIL" if found.name in (self.variant.fails or ()) else "PASS"
+        if found.verdict != expected:
+            raise NotMetError(self._text(found, expected))
+
+    def _text(self, found: RequirementResult, expected: str) -> str:
+        """What an engineer needs at 2 a.m.: where, what, how sure, the chain behind it, how to repeat it."""
+        place = f"{self.path.name}:{self.scenario.line_of('requirements', self.index)}"
+        lines = [
+            f"{place}: {found.name}: {found.verdict} in variant {self.variant.name} (expected {expected})",
+            f"  {found.expect}",
+            f"  median {found.value_text}; met in {found.met} of {found.runs} runs {_share(found)}",
+        ]
+        if found.chain:
+            lines.append(f"  message chain of the run with seed {found.worst_seed}:")
+            lines += [
+                f"    {hop.at_s:9.3f} s  {_leg(hop)}  {hop.topic}  {hop.note}".rstrip() for hop in found.chain
+            ]
+        lines.append(
+            f"  repeat: windtunnel run {self.path} --variant {self.variant.name!r}"
+            f" --seed {found.worst_seed} --replications 1"
+        )
+        return "\n".join(lines)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Our own text for a verdict, a traceback for a defect."""
+        if isinstance(excinfo.value, NotMetError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[os.PathLike[str], int | None, str]:
+        """The requirement's file and line."""
+        line = self.scenario.line_of("requirements", self.index)
+        return self.path, line - 1, f"{self.path.name}::{self.name}"
+
+
+def _share(found: RequirementResult) -> str:
+    return f"({found.low:.1%} to {found.high:.1%}, asked {found.probability:.0%})"
+
+
+def _leg(hop: Any) -> str:
+    return hop.source if hop.source == hop.to else f"{hop.source} -> {hop.to}"
+
+
+def kept_result(config: pytest.Config, variant: Variant) -> VariantResult:
+    """The variant's result: kept under the hash of what determines it, or run now, once whoever asks."""
+    import msgspec
+
+    from scenarios.results import VariantResult
+    from scenarios.store import write
+
+    path = _cache_file(config, variant)
+    with _locked(path.with_suffix(".lock")):
+        if path.exists():
+            return msgspec.json.decode(path.read_bytes(), type=VariantResult)
+        result = _run(config, variant)
+        write(path, msgspec.json.encode(result))
+        return result
+
+
+def _run(config: pytest.Config, variant: Variant) -> VariantResult:
+    from scenarios.runner import Plan, simulate_variants
+    from scenarios.study import variant_result
+
+    plan = Plan(
+        replications=config.getoption("--scenario-replications"),
+        seed=config.getoption("--scenario-seed"),
+        workers=config.getoption("--scenario-workers"),
+    )
+    return variant_result(simulate_variants([variant], plan)[0])
+
+
+def _cache_file(config: pytest.Config, variant: Variant) -> Path:
+    from scenarios.archive import PACKAGES, package_version
+    from windtunnel import __version__
+
+    asked = [config.getoption("--scenario-seed"), config.getoption("--scenario-replications")]
+    versions = [package_version(name) for name in PACKAGES]
+    text = repr([variant.hash, _contents(variant), asked, __version__, versions])
+    folder = config.rootpath / ".pytest_cache" / "windtunnel"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def _contents(variant: Variant) -> list[tuple[str, int]]:
+    """Name and date of every file that the scenario reads and of every module that runs it."""
+    import scenarios
+
+    named = [str(site.scene) for site in variant.scenario.sites.values() if isinstance(site.scene, str)]
+    named += [link.trace for link in variant.scenario.links if link.trace]
+    files = [variant.folder / name for name in named]
+    home = Path(scenarios.__file__).parent.parent
+    for package in ("twin", "network", "devices_models", "scenarios"):
+        files += sorted((home / package).rglob("*.py"))
+    return [(path.name, path.stat().st_mtime_ns) for path in files if path.exists()]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; a lock that nobody can still hold is broken after ten minutes."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            if time.monotonic() > deadline:
+                path.unlink(missing_ok=True)
+            time.sleep(LOCK_POLL_S)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
