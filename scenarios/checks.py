@@ -5,6 +5,7 @@ The checks run on the parts that are well formed, so that form and meaning are r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,7 @@ class SystemChecks:
     parts: Parts
     catalogue: Catalogue
     folder: Path | None = None
+    is_well_formed: bool = True
     issues: list[Issue] = field(default_factory=list)
 
     def run(self) -> list[Issue]:
@@ -43,9 +45,10 @@ class SystemChecks:
             self._check_hosts,
             self._check_links,
             self._check_world,
-            self._check_paths,
         ):
             check()
+        if self.is_well_formed and not self.issues:
+            self._check_paths()  # with a name misspelt, every path that it cuts would be reported too
         return self.issues
 
     # names ----------------------------------------------------------------------------------------------
@@ -124,7 +127,6 @@ class SystemChecks:
             path = ("fleets", name)
             if fleet.at not in self._sites:
                 self._unknown("E020", (*path, "at"), "site", fleet.at, self._sites)
-            self._check_members(name, fleet)
             self._check_via(name, fleet)
             if isinstance(fleet.link, Access):
                 self._check_technology((*path, "link", "medium"), fleet.link.medium)
@@ -141,7 +143,10 @@ class SystemChecks:
                 known = self.catalogue.devices
                 self._unknown("E022", (*path, "device"), "device type", fleet.device, known)
             else:
+                known_before = len(self.issues)
                 self._check_options(path, fleet.options, device, Fleet)
+                if len(self.issues) == known_before:  # a misspelt `count` is reported as such
+                    self._check_members(name, fleet)
 
     def _check_members(self, name: str, fleet: Fleet) -> None:
         path = ("fleets", name)
@@ -273,12 +278,13 @@ class SystemChecks:
         for key, value_s, ways in asked:
             if value_s is None or sites[0] is None or sites[1] is None or sites[0] == sites[1]:
                 continue
-            floor_s = self.catalogue.fibre_floor_s(sites[0], sites[1]) / ways
+            floor_s = math.ceil(self.catalogue.fibre_floor_s(sites[0], sites[1]) / ways * 1e3) / 1e3
             if value_s < floor_s:
                 path = ("links", index, key)
                 shown, least = (format_quantity("time", each) for each in (value_s, floor_s))
                 what = "round trip" if key == "round_trip" else "delay"
-                message = f"a {what} of {shown} is faster than light in fibre: at least {least}"
+                places = " - ".join(str(self.parts.site_of(each)) for each in link.between)
+                message = f"a {what} of {shown} is faster than light in fibre ({places}: at least {least})"
                 self._report(self.draft.value_at(path), "E035", message, f"write '{least}' or more")
 
     def _check_world(self) -> None:
@@ -310,13 +316,20 @@ class SystemChecks:
 
     def _check_partners(self, name: str, node: Node, kind: Description, reach: _Reach) -> None:
         for wanted in sorted(kind.reaches):
-            partners = [each for each, other in self.parts.nodes.items() if other.kind == wanted]
+            partners = self._by_kind.get(wanted, [])
             if partners and not any(reach.joins(name, partner) for partner in partners):
                 self._no_path(name, partners[0], self.draft.key_at(("nodes", name)))
         for key in sorted(kind.names_nodes & set(node.options)):
             partner = node.options[key]
             if isinstance(partner, str) and partner in self.parts.nodes and not reach.joins(name, partner):
                 self._no_path(name, partner, self.draft.value_at(("nodes", name, key)))
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, node in self.parts.nodes.items():
+            found.setdefault(node.kind, []).append(name)
+        return found
 
     def _no_path(self, name: str, partner: str, place: Span) -> None:
         sites = [self.parts.site_of(each) for each in (name, partner)]
@@ -359,7 +372,7 @@ def unknown_name(draft: Draft, code: str, path: Keys, what: str, name: str, know
     """A name that nobody has declared, at this path of the variant."""
     owner = thing(path[:-1] if isinstance(path[-1], str) else path[:-2], draft.data)
     message = f"{owner} names an unknown {what} '{name}'"
-    advice = f"known {what}s: {listed(known)}"
+    advice = f"known: {listed(known)}"
     return issue_at(draft.value_at(path), code, message, label=suggestion(name, known), advice=advice)
 
 

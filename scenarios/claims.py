@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 from scenarios import expression
-from scenarios.catalogue import Catalogue
+from scenarios.catalogue import Catalogue, Description
 from scenarios.checks import not_positive, unknown_name
 from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
 from scenarios.parts import Parts, declared
@@ -78,13 +79,15 @@ class ClaimChecks:
         path = ("timeline", index)
         parameters = self.catalogue.faults.get(entry.fault)
         if parameters is None:
-            self._unknown("E026", (*path, "fault"), "fault", entry.fault, self.catalogue.faults)
+            message, label = f"unknown fault '{entry.fault}'", suggestion(entry.fault, self.catalogue.faults)
+            advice = f"known: {listed(self.catalogue.faults)}"
+            self._report(self.draft.value_at((*path, "fault")), "E026", message, label, advice)
             return
         written = self.draft.data["timeline"][index]
         for key in FAULT_PARAMETERS:
             if key in written and key not in parameters:
                 message = f"fault '{entry.fault}' takes no '{key}'"
-                advice = f"it takes: {listed(parameters)}"
+                advice = f"it takes: {listed(parameters)}" if parameters else "it takes no figures"
                 label = suggestion(key, parameters)
                 self._report(self.draft.key_at((*path, key)), "E041", message, label, advice)
 
@@ -207,6 +210,8 @@ class ClaimChecks:
             for device, each in known.items()
             if name in each.measures
         ]
+        if owners and not self._is_complete:
+            return
         if owners:
             message = f"nothing in this scenario reports '{name}'"
             advice = f"it is reported by: {listed(owners)}"
@@ -226,10 +231,23 @@ class ClaimChecks:
 
     @cached_property
     def _measures(self) -> frozenset[str]:
-        devices = (self.catalogue.devices.get(fleet.device) for fleet in self.parts.fleets.values())
-        kinds = (self.catalogue.kinds.get(node.kind) for node in self.parts.nodes.values())
-        present = [each.measures for each in (*devices, *kinds, self.catalogue.world) if each is not None]
+        present = [each.measures for each in (*self._described, self.catalogue.world) if each is not None]
         return frozenset().union(*present)
+
+    @cached_property
+    def _is_complete(self) -> bool:
+        """Whether every fleet and node is of a known type, so that what nobody reports is known."""
+        return None not in self._described
+
+    @cached_property
+    def _described(self) -> list[Description | None]:
+        """What reports measures, also if it is not well formed; None for an unknown type."""
+        fleets = declared(self.draft.data, "fleets").values()
+        nodes = declared(self.draft.data, "nodes").values()
+        return [
+            *(self.catalogue.devices.get(_text(fleet, "device")) for fleet in fleets),
+            *(self.catalogue.kinds.get(_text(node, "kind")) for node in nodes),
+        ]
 
     @cached_property
     def _scopes(self) -> frozenset[str]:
@@ -248,6 +266,12 @@ class ClaimChecks:
             self._report(self.draft.value_at(("run", "warm_up")), "E046", message)
         if run.stop_when is not None:
             self._check_expression(("run", "stop_when"), run.stop_when)
+
+
+def _text(form: Any, key: str) -> str:
+    """A text in a map that may not be well formed."""
+    found = form.get(key) if isinstance(form, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def applies(requirement: Requirement, names: Collection[str]) -> bool:

@@ -232,7 +232,9 @@ class _Parser:
                 raise ExpressionError(f"more than {MOST_CLAUSES} clauses", 0, len(self._text))
         token = self._peek()
         if token.text in {"during", "after"}:
-            self._fail(f"'{token.text}' belongs inside the brackets", advice="max(a -> b during partition)")
+            self._fail(
+                f"'{token.text}' belongs inside the brackets", advice="write max(a -> b during partition)"
+            )
         if token.kind != "end":
             self._fail("expected 'and' or the end")
         return Expression(tuple(clauses))
@@ -279,7 +281,7 @@ class _Parser:
         function = self._name("a function such as max, p99, count or share")
         level = _quantile_level(function.text)
         if function.text not in FUNCTIONS and level is None:
-            _unknown_function(function)
+            _unknown_function(function, self._peek().text)
         self._expect("(", f"write {function.text}(...)")
         if function.text == "bytes":
             value: Value = self._bytes()
@@ -336,7 +338,11 @@ class _Parser:
             raise ExpressionError(str(error), token.column, len(token.text)) from error
 
 
-def _unknown_function(function: Name) -> NoReturn:
+def _unknown_function(function: Name, following: str) -> NoReturn:
+    if following != "(":
+        message = f"the measure '{function.text}' needs a function around it"
+        advice = f"write max({function.text}{' -> ...' if following in {'->', '=>'} else ''})"
+        raise ExpressionError(message, function.column, len(function.text), advice)
     near = nearest(function.text, (*FUNCTIONS, "p50", "p90", "p95", "p99"))
     advice = f"did you mean '{near}'?" if near else f"known: {', '.join(FUNCTIONS)}, p50, p90, p99, p99.9"
     raise ExpressionError(f"unknown function '{function.text}'", function.column, len(function.text), advice)

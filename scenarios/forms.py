@@ -142,7 +142,7 @@ def _wrong_value(group: Sequence[ErrorDetails], value: Any, path: Keys, draft: D
     choices = [_choices(error) for error in group if error["type"] == "literal_error"]
     named = [choice for each in choices for choice in each]
     if named == [str(FORMAT_VERSION)]:
-        message = f"this is format {described(value)}; known is format {FORMAT_VERSION}"
+        message = f"the version of the format is {FORMAT_VERSION}; found {described(value)}"
         return issue_at(draft.value_at(path), "E010", message, advice=f"write 'scenario: {FORMAT_VERSION}'")
     expected = list(dict.fromkeys(_expected(error) for error in group))
     code = "E015" if named else "E016" if any(error["type"] in _LIMITS for error in group) else "E013"

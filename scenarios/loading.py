@@ -166,9 +166,10 @@ def _without_extensions(data: Any) -> Any:
 def _draft_issues(draft: Draft, catalogue: Catalogue, folder: Path | None) -> list[Issue]:
     """All issues of one variant."""
     parts = parts_of(draft.data)
+    of_form = form_issues(Scenario, draft.data, (), draft)
     return [
-        *form_issues(Scenario, draft.data, (), draft),
-        *SystemChecks(draft, parts, catalogue, folder).run(),
+        *of_form,
+        *SystemChecks(draft, parts, catalogue, folder, is_well_formed=not of_form).run(),
         *ClaimChecks(draft, parts, catalogue).run(),
     ]
 

@@ -277,16 +277,19 @@ def _syntax_issue(text: str, error: yaml.MarkedYAMLError) -> Issue:
     problem = error.problem or ""
     for words, message, advice in _ADVICE:
         if words in problem:
-            return issue_at(place, "E004", message, advice=advice, related=_opening(error, line))
+            opening = _opening(error)
+            if "quoted" in (error.context or "") and opening is not None and "end of" in problem:
+                return issue_at(opening, "E004", message, advice=advice)
+            related = [] if opening is None else [Related(opening, "opened here")]
+            return issue_at(place, "E004", message, advice=advice, related=related)
     return issue_at(place, "E004", f"this cannot be read as YAML ({problem or 'unknown problem'})")
 
 
-def _opening(error: yaml.MarkedYAMLError, line: int) -> list[Related]:
-    """Where the bracket or quote that is not closed was opened, if on another line."""
+def _opening(error: yaml.MarkedYAMLError) -> Span | None:
+    """Where the bracket or quote that is not closed was opened."""
     mark = error.context_mark
-    if mark is None or mark.line == line or "flow" not in (error.context or "") + (error.problem or ""):
-        return []
-    return [Related(Span(mark.line + 1, mark.column + 1), "opened here")]
+    is_opened = any(word in (error.context or "") for word in ("flow", "quoted"))
+    return Span(mark.line + 1, mark.column + 1) if mark is not None and is_opened else None
 
 
 def _control_character(text: str, error: yaml.reader.ReaderError) -> Issue:

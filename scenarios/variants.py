@@ -110,7 +110,8 @@ def _apply(draft: Draft, override: Override, issues: list[Issue]) -> None:
     try:
         draft.data = _changed(draft, draft.data, (), override)
     except _NoSuchKeyError as error:
-        place = draft.source.key_at(override.origin)
+        is_matrix = override.origin[0] == "matrix"
+        place = draft.source.key_at(override.origin[:2] if is_matrix else override.origin)
         issues.append(issue_at(place, "E042", str(error), label=error.label, advice=error.help))
 
 
@@ -184,8 +185,8 @@ def _require_known(data: Mapping[str, Any], at: Keys, step: str, override: Overr
         return
     where = f"'{_dotted(at)}' has" if at else "the scenario has"
     is_matrix = override.origin[0] == "matrix"
-    written = override.origin[1] if is_matrix else _dotted(override.origin[2:])
-    message = f"the override '{written}' changes nothing: {where} no key '{step}'"
+    what = f"matrix key '{override.origin[1]}'" if is_matrix else f"override '{_dotted(override.origin[2:])}'"
+    message = f"the {what} changes nothing: {where} no key '{step}'"
     raise _NoSuchKeyError(message, suggestion(step, known), f"keys here: {listed(known)}")
 
 
