@@ -26,7 +26,8 @@ STYLE = """
 .fp .ramp{stroke:#d7dde6;fill:none}.fp .arrow{fill:#8a94a3}.fp .door{fill:#1f9d63}.fp .exit{fill:#12754a}
 .fp .gate{stroke:#d63f3f;stroke-width:6;stroke-linecap:round}.fp .road{stroke:#e9edf2;fill:none}
 .fp .detector{fill:#fff;stroke:#5b6ee1;stroke-width:1.6}.fp .sensor{fill:#5b6ee1}.fp .gateway{fill:#26324a}
-.fp .sign{fill:#fff;stroke:#1f9d63;stroke-width:2}.fp .fan{fill:none;stroke:#93a0b2;stroke-width:1.5}.fp .lift{fill:#c3ccd8}
+.fp .sign{fill:#fff;stroke:#1f9d63;stroke-width:2}
+.fp .fan{fill:none;stroke:#93a0b2;stroke-width:1.5}.fp .lift{fill:#c3ccd8}
 .fp .ring{fill:none;stroke:#e4572e;stroke-width:3}
 .fp .label{font-weight:600;fill:#a8330f;paint-order:stroke;stroke:#fff;stroke-width:4px}
 """.strip()

@@ -42,7 +42,9 @@ def room_s(convention, count, door_m, way_m=3.0):
     return out[-1]
 
 
-@pytest.mark.parametrize(("case", "count", "door_m"), [("E03", 100, 1.0), ("E04", 200, 0.9), ("E06", 200, 2.4)])
+@pytest.mark.parametrize(
+    ("case", "count", "door_m"), [("E03", 100, 1.0), ("E04", 200, 0.9), ("E06", 200, 2.4)]
+)
 def test_a_door_agrees_with_hand_calculation(case, count, door_m):
     """Within 3 % of the reference model, and 2 to 8 % later than the flow alone (the walk to the door)."""
     for convention, key in ((CLEAR, "own_clear"), (EFFECTIVE, "own_effective_width")):
