@@ -78,13 +78,12 @@ class Network:
         self._version = self.topology.version
         self._paths.clear()
         self._transports.clear()
-        self._connections.renew(timeline)
 
     def _find(self, flight: Carried) -> None:
         """Choose transport and path of a pair that has no datagram path in store."""
         tcp = self._transport(flight.source, flight.to)
         if tcp is not None:
-            self._connections.send(flight, tcp)
+            self._connections.send(flight, tcp, self._timeline)
             return
         path = self.topology.path(flight.source, flight.to)
         if path is None:

@@ -13,6 +13,7 @@ from network.naming import unknown
 from network.stages.air_time import AirTime, is_low_rate, symbol_s
 from network.stages.gilbert_elliott import GilbertElliott
 from network.stages.jitter import Jitter
+from network.stages.medium import Medium
 from network.stages.rate import Rate
 from network.tables import table
 from twin.errors import InputError
@@ -22,6 +23,7 @@ from twin.kernel.randomness import Streams
 LORA_MTU_BYTES = {8: 222, 9: 115, 10: 51, 11: 51}  # LoRaWAN EU868 regional parameters
 LORA_NAME = re.compile(r"lorawan-sf(\d+)")
 MOST_HOPS = 16
+FRAME_FAMILIES = ("wpan", "fieldbus", "lpwan")  # their delays are those of whole frames or transactions
 
 
 class LinkFigures(msgspec.Struct, frozen=True):
@@ -117,7 +119,10 @@ def _transmitter(figures: LinkFigures, *, is_down: bool) -> Stage:
     lora = LORA_NAME.fullmatch(figures.name)
     if lora and not is_down:
         return AirTime(int(lora[1]))
-    return Rate(figures.down_bps if is_down else figures.up_bps)
+    rate_bps = figures.down_bps if is_down else figures.up_bps
+    if figures.family in FRAME_FAMILIES and not lora:
+        return Medium(rate_bps, figures.mtu_bytes)
+    return Rate(rate_bps)
 
 
 def _figures(row: dict[str, str]) -> LinkFigures:

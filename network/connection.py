@@ -84,6 +84,7 @@ class Connections:
         self._timeline: Timeline
         self._flows: dict[tuple[str, str], Flow] = {}
         self._paths: dict[tuple[str, str], Path | None] = {}
+        self._version = -1
         self._again: Then = (self._transmit,)
         self._next: Then = (self._advance,)
         self._end: Then = (self._reach,)
@@ -93,15 +94,11 @@ class Connections:
         """Messages that reached their node and wait there for an earlier one."""
         return sum(flight.path.is_arrived for flow in self._flows.values() for flight in flow.flights)
 
-    def renew(self, timeline: Timeline) -> None:
-        """The topology changed: paths and round trips are found anew."""
-        self._timeline = timeline
-        self._paths.clear()
-        for flow in self._flows.values():
-            flow.rto_s = self._rto_s(flow)
-
-    def send(self, flight: Carried, tcp: Tcp) -> None:
+    def send(self, flight: Carried, tcp: Tcp, timeline: Timeline) -> None:
         """Send over the connection of the flight's two nodes, which a "connect" opens afresh."""
+        self._timeline = timeline
+        if self._version != self._topology.version:
+            self._forget()
         if flight.message.kind in {"connect", "disconnect"}:
             self._close(flight.source, flight.to, "connection closed")
         flow = self._flow(flight.source, flight.to, tcp)
@@ -133,10 +130,19 @@ class Connections:
         return flow.tcp.rto_s(delay_s(there) + delay_s(back))
 
     def _path(self, source: str, to: str) -> Path | None:
+        if self._version != self._topology.version:
+            self._forget()
         pair = (source, to)
         if pair not in self._paths:
             self._paths[pair] = self._topology.path(source, to)
         return self._paths[pair]
+
+    def _forget(self) -> None:
+        """The topology changed: paths and round trips are found anew."""
+        self._version = self._topology.version
+        self._paths.clear()
+        for flow in self._flows.values():
+            flow.rto_s = self._rto_s(flow)
 
     # one attempt ---------------------------------------------------------------------------------------
 

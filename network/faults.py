@@ -178,7 +178,7 @@ class Surge:
         """Take the growth back."""
         del now
         for link in self._links:
-            stages = [stage for stage in link.stages if stage is not self._added]
+            stages = [stage for stage in link.stages if _innermost(stage) is not self._added]
             link.stages = tuple(self._unstretched(stage) for stage in stages)
         self._topology.refresh()
 
@@ -239,6 +239,12 @@ class _Stretched:
     def mean_s(self) -> float:
         """Mean delay in seconds."""
         return self._factor * float(getattr(self.inner, "mean_s", 0.0))
+
+
+def _innermost(stage: Stage) -> Stage:
+    while isinstance(stage, _Stretched):
+        stage = stage.inner
+    return stage
 
 
 def fault(

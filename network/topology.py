@@ -180,21 +180,20 @@ class Topology:
         if source not in self.graph or to not in self.graph:
             return None
         next_link = self._tree(to)
-        links: list[Link] = []
-        node = source
+        first = None if source in self._core_graph() else self._leave_leaf(source)
+        links = [] if first is None else [first]
+        node = source if first is None else first.to
         while node != to:
-            link = next_link.get(node) or self._leave_leaf(node)
-            if link is None:
+            if node not in next_link:
                 return None
-            links.append(link)
-            node = link.to
+            links.append(next_link[node])
+            node = links[-1].to
         return links
 
     def _leave_leaf(self, node: str) -> Link | None:
-        """The way out of a node with one neighbour that stands outside the core."""
-        if self._core is None or node in self._core or self.graph.out_degree(node) != 1:
-            return None
-        return self._best(node, next(self.graph.successors(node)))
+        """The way out of a node with one neighbour, which stands outside the core."""
+        neighbours = list(self.graph.successors(node))
+        return self._best(node, neighbours[0]) if neighbours else None
 
     def _tree(self, to: str) -> dict[str, Link]:
         """For each core node the first link on its best path to `to`."""

@@ -64,7 +64,7 @@ class AirTime:
         on_air_s = air_time_s(self.spreading_factor, size_bytes)
         period_s = on_air_s / self._duty_cycle_ratio
         start_s = max(now, self._free_s)
-        if start_s - now > self._queue_messages * period_s:
+        if start_s - now > (self._queue_messages + 0.5) * period_s:
             return None
         self._free_s = start_s + period_s
         return start_s + on_air_s

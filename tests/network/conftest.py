@@ -52,3 +52,21 @@ class HeapTimeline:
 @pytest.fixture
 def timeline():
     return HeapTimeline()
+
+
+class Fates:
+    """A stage that lets messages pass or loses them as a list says, then lets all pass."""
+
+    cause = "loss"
+
+    def __init__(self, *fates):
+        self.fates = list(fates)
+
+    def release(self, now, size_bytes):
+        del size_bytes
+        return None if self.fates and self.fates.pop(0) == "lost" else now
+
+
+@pytest.fixture
+def fates():
+    return Fates
