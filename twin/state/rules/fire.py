@@ -113,7 +113,8 @@ class FireRules:
         )
 
     def _open_gates(self) -> Iterator[Action]:
-        for gate in self.gates or self._nodes_of(GATE):
+        released = [] if self.authorise else self.gates or self._nodes_of(GATE)
+        for gate in released:
             if self.act == "desire":
                 yield Desire(gate, {"gate": "open"})
             else:
