@@ -176,7 +176,7 @@ class Expression:
 
 _TOKEN = re.compile(
     rf"""\s*(?:
-    (?P<quantity>{units.NUMBER}\s*(?:%|/[a-z]+|(?!and\b|during\b|after\b)°?[A-Za-zµ]+(?:/[a-z]+)?)?)
+    (?P<quantity>{units.NUMBER}\s*(?:%|/[a-z]+|(?!and\b|or\b|during\b|after\b)°?[A-Za-zµ]+(?:/[a-z]+)?)?)
   | (?P<name>[A-Za-z_]\w*(?:[.-]\w+)*)
   | (?P<sign>->|=>|<=|>=|==|!=|[<>(),])
   | (?P<end>$)

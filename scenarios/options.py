@@ -43,7 +43,8 @@ class Options:
         for part in path:
             fields = found.model_fields.items() if _is_model(found) else ()
             field = next((field for name, field in fields if (field.alias or name) == part), None)
-            found = _model_in(field.annotation) if field is not None else _model_in(found)
+            inside = field.annotation if field is not None else found if isinstance(part, int) else None
+            found = _model_in(inside)
         return [field.alias or name for name, field in found.model_fields.items()] if _is_model(found) else ()
 
     def read(self, written: Mapping[str, Any]) -> tuple[dict[str, Any], list[ErrorDetails]]:
