@@ -11,10 +11,12 @@ import msgspec
 from network.laws import ShiftedLognormal
 from network.naming import unknown
 from network.stages.air_time import AirTime, is_low_rate, symbol_s
+from network.stages.delay import Delay
 from network.stages.gilbert_elliott import GilbertElliott
 from network.stages.jitter import Jitter
+from network.stages.loss import Loss
 from network.stages.medium import Medium
-from network.stages.rate import Rate
+from network.stages.rate import DEFAULT_QUEUE_BYTES, Rate
 from network.tables import table
 from twin.errors import InputError
 from twin.kernel.ports import Stage
@@ -157,3 +159,32 @@ def _lora_figures(spreading_factor: int, model: LinkFigures) -> LinkFigures:
         mtu_bytes=LORA_MTU_BYTES[spreading_factor],
         basis="rate from the LoRa modulation formula; backhaul default",
     )
+
+
+def given_stages(
+    name: str,
+    streams: Streams,
+    *,
+    delay_s: float = 0.0,
+    jitter_s: float = 0.0,
+    loss_ratio: float = 0.0,
+    rate_bps: float | None = None,
+    queue_bytes: float = DEFAULT_QUEUE_BYTES,
+) -> tuple[Stage, ...]:
+    """Stages of a link whose figures somebody gave; `name` is the link's, for its random streams.
+
+    The median delay is `delay_s`, and one message in a hundred takes `jitter_s` longer.
+    """
+    stages: list[Stage] = [Rate(rate_bps, queue_bytes)] if rate_bps is not None else []
+    if loss_ratio:
+        stages.append(Loss(loss_ratio, streams.stream(name, "loss")))
+    if jitter_s:
+        if jitter_s > delay_s:
+            raise InputError(
+                f"link {name!r}: a jitter of {jitter_s} s is longer than the delay of {delay_s} s"
+            )
+        law = ShiftedLognormal(delay_s - jitter_s, delay_s, delay_s + jitter_s)
+        stages.append(Jitter(law, streams.stream(name, "jitter")))
+    elif delay_s:
+        stages.append(Delay(delay_s))
+    return tuple(stages)

@@ -35,9 +35,9 @@ class Segment:
         "deadline_s",
         "first_s",
         "flow",
+        "has_been_lost",
         "is_arrived",
         "is_free",
-        "is_lost",
         "last_leg",
         "leg",
         "links",
@@ -53,7 +53,7 @@ class Segment:
         self.leg = self.last_leg = 0
         self.deadline_s = now
         self.cause = ""
-        self.is_lost = self.is_arrived = self.is_free = False
+        self.has_been_lost = self.is_arrived = self.is_free = False
 
     @property
     def is_shaking_hands(self) -> bool:
@@ -156,7 +156,6 @@ class Connections:
         links = self._path(flow.to, flow.source) if is_back else self._path(flow.source, flow.to)
         if segment.leg != 1 or not segment.is_shaking_hands:
             segment.sent_s = self._timeline.now
-        segment.is_lost = False
         if links is None:
             self._retry(flight)
         else:
@@ -213,7 +212,7 @@ class Connections:
             return
         due_s = segment.sent_s + segment.rto_s
         segment.rto_s = min(2 * segment.rto_s, MOST_RTO_S)
-        segment.is_lost = True
+        segment.has_been_lost = True
         if segment.is_shaking_hands:
             due_s = min(due_s, segment.deadline_s)
             if segment.leg < SYN_LEGS:
@@ -267,16 +266,16 @@ class Connections:
                 self._abandon(flow, cause)
 
     def _abandon(self, flow: Flow, cause: str) -> None:
-        """Doom all from the first message in retransmission on. Each flight still ends where it stands:
-        those in the event queue at their next event.
+        """Doom all from the first message in retransmission on, and what waits for an earlier one. Each
+        flight still ends where it stands: those in the event queue at their next event.
         """
         is_doomed = False
         for flight in flow.flights:
             segment: Segment = flight.path
-            is_doomed = is_doomed or segment.is_lost or segment.is_shaking_hands
-            if not is_doomed:
-                segment.is_free = True
-            elif segment.is_arrived:
+            is_doomed = is_doomed or segment.has_been_lost or segment.is_shaking_hands
+            if segment.is_arrived:
                 self._timeline.lose(flight, flight.to, cause)
-            else:
+            elif is_doomed:
                 segment.cause = cause
+            else:
+                segment.is_free = True

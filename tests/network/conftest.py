@@ -43,6 +43,10 @@ class HeapTimeline:
             self.now, _, then, flight = heapq.heappop(self._heap)
             then(flight)
 
+    def flying(self):
+        """Flights in the event queue."""
+        return sum(isinstance(flight, Flight) for _, _, _, flight in self._heap)
+
     @property
     def times(self):
         """Times of the arrivals."""
@@ -52,6 +56,12 @@ class HeapTimeline:
 @pytest.fixture
 def timeline():
     return HeapTimeline()
+
+
+@pytest.fixture
+def new_timeline():
+    """For tests that need many."""
+    return HeapTimeline
 
 
 class Fates:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from network.catalogue import aliases, link_figures, loss_presets, presets, technologies
+from network.catalogue import aliases, given_stages, link_figures, loss_presets, presets, technologies
 from network.link import Link
 from network.stages.jitter import Jitter
 from network.tables import table
@@ -85,6 +85,22 @@ def test_a_path_of_a_hundred_hops_is_refused():
     """Sixteen at most."""
     with pytest.raises(InputError, match="hops"):
         Link.access("l", "a", "b", "thread", Streams(1), hops=100)
+
+
+def test_given_figures_make_the_stages_they_need():
+    """Nothing for a figure that was not given; the jitter is the way from the median to the p99."""
+    streams = Streams(1)
+    names = [type(stage).__name__ for stage in given_stages("l", streams, delay_s=0.05)]
+    assert names == ["Delay"]
+    rate, loss, jitter = given_stages(
+        "l", streams, delay_s=0.05, jitter_s=0.01, loss_ratio=0.02, rate_bps=1e6
+    )
+    assert (rate.rate_bps, loss.loss_ratio) == (1e6, 0.02)
+    assert jitter.law.quantile(0.5) == pytest.approx(0.05)
+    assert jitter.law.quantile(0.99) == pytest.approx(0.06)
+    assert given_stages("l", streams) == ()
+    with pytest.raises(InputError, match="longer than the delay"):
+        given_stages("l", streams, delay_s=0.01, jitter_s=0.02)
 
 
 def test_presets_of_other_tools_are_known():
