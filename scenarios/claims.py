@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -139,18 +141,17 @@ class ClaimChecks:
         return any(fleet.placed_by is not None for fleet in self.parts.fleets.values())
 
     def _is_member(self, name: str) -> bool:
-        fleet = self.parts.fleets.get(name.rpartition("-")[0])
-        is_numbered = fleet is not None and name.rpartition("-")[2].isdigit()
-        return name in self._members or is_numbered or self._is_drawn
+        """Whether a node may have this name: a scene may hold any, but none that looks like a slip."""
+        fleet, _, number = name.rpartition("-")
+        if name in self._members or (fleet in self.parts.fleets and number.isdigit()):
+            return True
+        return self._is_drawn and not get_close_matches(name, self._members, n=1, cutoff=0.8)
 
     def _selects(self, pattern: str) -> bool:
-        examples = (*self._members, *(f"{fleet}-001" for fleet in self.parts.fleets))
-        stems = [pattern.split("*", maxsplit=1)[0].split("?", maxsplit=1)[0].split("[", maxsplit=1)[0]]
-        is_possible = any(
-            f"{fleet}-".startswith(stems[0]) or stems[0].startswith(f"{fleet}-")
-            for fleet in self.parts.fleets
-        )
-        return self._is_drawn or is_possible or any(fnmatchcase(name, pattern) for name in examples)
+        stem = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        families = [f"{fleet}-" for fleet in self.parts.fleets]
+        is_numbered = any(each.startswith(stem) or stem.startswith(each) for each in families)
+        return self._is_drawn or is_numbered or any(fnmatchcase(name, pattern) for name in self._members)
 
     # requirements ---------------------------------------------------------------------------------------
 
