@@ -51,6 +51,7 @@ class Assembly:
             self.kernel.run(end_s)
         if self.building is not None:
             self.building.finish()
+        self.kernel.check_ledger()
 
 
 @dataclass(slots=True)

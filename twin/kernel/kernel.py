@@ -164,6 +164,9 @@ class Kernel:
             self._run_virtual(until_s)
         else:
             self._run_paced(until_s)
+
+    def check_ledger(self) -> None:
+        """Raise ConservationError unless sent = delivered + lost + in flight."""
         self.ledger.check(self.in_flight())
 
     def _run_virtual(self, until_s: float) -> None:
