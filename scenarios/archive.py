@@ -16,7 +16,7 @@ import msgspec
 from scenarios import report
 from scenarios.loading import ScenarioFile
 from scenarios.results import Study
-from scenarios.runner import Plan, VariantRun
+from scenarios.runner import Findings, Plan, VariantRun
 from scenarios.store import Manifest, State, Store, write
 from scenarios.study import study_of
 from twin.errors import InputError
@@ -68,9 +68,9 @@ class Archive:
         write(folder / RESOLVED, resolved)
         return cls(store, manifest, folder, scenario, time.monotonic())
 
-    def close(self, runs: Sequence[VariantRun], state: State) -> Study | None:
+    def close(self, found: Findings, state: State) -> Study | None:
         """Write results and reports; None, and no folder left, if not one replication was finished."""
-        finished = [run for run in runs if run.outcomes]
+        finished = [run for run in found.runs if run.outcomes]
         if not finished:
             self.store.remove(self.manifest.run)
             return None
@@ -82,6 +82,7 @@ class Archive:
             created=self.manifest.started,
             host=self.manifest.host,
             wall_s=self.manifest.wall_s,
+            sensitivities=found.sensitivities,
         )
         write(self.folder / METRICS, metrics_text(finished))
         write(self.folder / MESSAGES, _messages_text(finished))

@@ -19,9 +19,9 @@ from scenarios.forms import described, form_issues
 from scenarios.issues import Issue, ScenarioError, Span, explain, issue_at, suggestion
 from scenarios.options import options_of
 from scenarios.parts import parts_of
-from scenarios.schema import Form, Requirement, Scenario, VariantForm
+from scenarios.schema import Form, Requirement, Scenario, Swing, VariantForm
 from scenarios.source import Keys, Source
-from scenarios.variants import MULTIPLIERS, Draft, Resolved, expand, resolve
+from scenarios.variants import MULTIPLIERS, Draft, Resolved, expand, resolve, swings
 
 __all__ = [
     "Catalogue",
@@ -41,6 +41,7 @@ class _Multipliers(Form):
 
     variants: dict[str, VariantForm] = Field(default_factory=dict)
     matrix: dict[str, list[Any]] = Field(default_factory=dict)
+    sensitivity: dict[str, Swing] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,22 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Input:
+    """An input whose effect on the margin is asked: the first variant with its low and its high value."""
+
+    key: str
+    low: Variant
+    high: Variant
+
+
+@dataclass(frozen=True)
 class ScenarioFile:
     """A scenario file without errors: its variants in order, and where everything stands."""
 
     path: Path
     source: Source
     variants: tuple[Variant, ...]
+    inputs: tuple[Input, ...] = ()
 
     @property
     def title(self) -> str:
@@ -127,19 +138,39 @@ def parse(text: str, *, catalogue: Catalogue, name: str = "scenario") -> Scenari
 def _checked(source: Source, catalogue: Catalogue, path: Path, folder: Path | None) -> ScenarioFile:
     issues = _multiplier_issues(source)
     drafts: list[Draft] = []
+    inputs: list[tuple[str, Draft, Draft]] = []
     if not issues:
         drafts, issues = expand(source)
+        inputs, more = swings(source)
+        issues += [*more, *_margin_issues(source)]
     else:
         drafts = [
             Draft("base", "base", {k: v for k, v in source.data.items() if k not in MULTIPLIERS}, source)
         ]
-    found = [_draft_issues(draft, catalogue, folder) for draft in drafts]
-    issues += _merged(found, drafts)
+    checked = [*drafts, *(draft for _, low, high in inputs for draft in (low, high))]
+    issues += _merged([_draft_issues(draft, catalogue, folder) for draft in checked], checked)
     issues += _name_issues(source, drafts)
     if issues:
         ordered = sorted(issues, key=lambda each: (each.line, each.column, each.code))
         raise ScenarioError(ordered, name=source.name, text=source.text)
-    return ScenarioFile(path, source, tuple(_variant(draft, path.parent) for draft in drafts))
+    return ScenarioFile(
+        path,
+        source,
+        tuple(_variant(draft, path.parent) for draft in drafts),
+        tuple(Input(key, *(_variant(end, path.parent) for end in ends)) for key, *ends in inputs),
+    )
+
+
+def _margin_issues(source: Source) -> list[Issue]:
+    """What moves the margin can be asked only where people have one."""
+    if not source.data.get("sensitivity") or source.data.get("world"):
+        return []
+    message = "'sensitivity' asks what moves the people's margin, but the scenario has no world"
+    return [
+        issue_at(
+            source.key_at(("sensitivity",)), "E051", message, advice="add 'world' with a fire and people"
+        )
+    ]
 
 
 def _multiplier_issues(source: Source) -> list[Issue]:

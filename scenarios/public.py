@@ -32,12 +32,13 @@ def run(
     Raises ScenarioError for an invalid file. Nothing is stored.
     """
     loaded = scenario if isinstance(scenario, ScenarioFile) else load(scenario)
-    runs = simulate(loaded, Plan(variants, replications, seed, workers))
+    found = simulate(loaded, Plan(variants, replications, seed, workers))
     return study_of(
         loaded,
-        runs,
+        found.runs,
         version=package_version(PRODUCT),
         created=f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
         host=f"{platform.system()} {platform.machine()}",
-        wall_s=sum(each.wall_s for each in runs),
+        wall_s=sum(each.wall_s for each in found.runs),
+        sensitivities=found.sensitivities,
     )

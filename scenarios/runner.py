@@ -24,12 +24,15 @@ from scenarios.judgement import evaluate
 from scenarios.loading import ScenarioFile, Variant
 from scenarios.members import scenes_of
 from scenarios.outcome import Outcome, Record, Reporters, outcome_of
+from scenarios.results import Sensitivity
 from scenarios.statistics import MOST_REPLICATIONS, SequentialTest, Verdict
 from scenarios.vocabulary import reporters
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SWING_RUNS: Final = 5
+MARGIN: Final = "people_margin"
 AHEAD: Final = 2
 """Replications submitted beyond those needed, for each worker."""
 
@@ -76,6 +79,14 @@ class VariantRun:
     def worst(self, name: str) -> Outcome:
         """The replication that missed the requirement first, or the first one."""
         return next((each for each in self.outcomes if not each.judgements[name].is_met), self.outcomes[0])
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found: the variants with their replications, and which input moves the margin."""
+
+    runs: list[VariantRun]
+    sensitivities: list[Sensitivity] = field(default_factory=list)
 
 
 # one replication -----------------------------------------------------------------------------------------
@@ -129,22 +140,27 @@ def _blueprint(variant: Variant) -> tuple[Blueprint, Reporters]:
 # all variants --------------------------------------------------------------------------------------------
 
 
-def simulate(scenario: ScenarioFile, plan: Plan, watcher: Watcher | None = None) -> list[VariantRun]:
-    """Run the planned variants until every requirement is decided; raises Interrupted on Ctrl-C."""
-    return simulate_variants(chosen(scenario, plan.variants), plan, watcher)
+def simulate(scenario: ScenarioFile, plan: Plan, watcher: Watcher | None = None) -> Findings:
+    """Run the planned variants until every requirement is decided, then the inputs of `sensitivity`.
 
-
-def simulate_variants(
-    variants: Sequence[Variant], plan: Plan, watcher: Watcher | None = None
-) -> list[VariantRun]:
-    """The same for variants at hand."""
-    runs = [VariantRun(variant, _tests(variant)) for variant in variants]
+    Inputs are left out when only some variants are planned. Raises Interrupted on Ctrl-C.
+    """
+    runs = [VariantRun(variant, _tests(variant)) for variant in chosen(scenario, plan.variants)]
     with pool(plan.workers) as executor:
         try:
             _run_all(runs, plan, executor, watcher)
+            inputs = _swings(scenario, plan, executor, watcher) if plan.variants is None else []
         except KeyboardInterrupt as interrupt:
             raise Interrupted([run for run in runs if run.outcomes]) from interrupt
-    return runs
+    return Findings(runs, inputs)
+
+
+def simulate_variant(variant: Variant, plan: Plan) -> VariantRun:
+    """Run one variant until every requirement is decided."""
+    run = VariantRun(variant, _tests(variant))
+    with pool(plan.workers) as executor:
+        _run_all([run], plan, executor, None)
+    return run
 
 
 class Interrupted(KeyboardInterrupt):
@@ -160,6 +176,30 @@ def chosen(scenario: ScenarioFile, names: Sequence[str] | None) -> list[Variant]
     return list(scenario.variants) if names is None else [scenario.variant(name) for name in names]
 
 
+def _swings(
+    scenario: ScenarioFile, plan: Plan, executor: Executor, watcher: Watcher | None
+) -> list[Sensitivity]:
+    """Mean margin of the people at the low and the high value of each input, widest swing first."""
+    count = plan.replications or SWING_RUNS
+    ends = [end for each in scenario.inputs for end in (each.low, each.high)]
+    submitted = [[_submit(end, plan, i, executor) for i in range(count)] for end in ends]
+    margins = []
+    for number, futures in enumerate(submitted, 1):
+        values = [future.result().metrics[MARGIN] for future in futures]
+        margins.append(sum(values) / count)
+        if watcher:
+            watcher.advance("sensitivity", number * count, len(ends) * count)
+    rows = [
+        Sensitivity(each.key, _value_of(each.low), _value_of(each.high), low_s, high_s)
+        for each, low_s, high_s in zip(scenario.inputs, margins[::2], margins[1::2])
+    ]
+    return sorted(rows, key=lambda row: -abs(row.margin_high_s - row.margin_low_s))
+
+
+def _value_of(end: Variant) -> str:
+    return end.name.partition("=")[2]
+
+
 def _tests(variant: Variant) -> dict[str, SequentialTest]:
     return {each.name: SequentialTest(each.probability, each.indifference) for each in variant.requirements}
 
@@ -168,7 +208,9 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
     """First what every variant needs at least, all at once; then more for what is still undecided."""
     first = {id(run): _least(run, plan) for run in runs}
     planned = sum(first.values())
-    waiting = [(run, [_submit(run, plan, i, executor) for i in range(first[id(run)])]) for run in runs]
+    waiting = [
+        (run, [_submit(run.variant, plan, i, executor) for i in range(first[id(run)])]) for run in runs
+    ]
     done = 0
     for run, futures in waiting:
         started = time.monotonic()
@@ -179,7 +221,7 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
                 watcher.advance(run.variant.name, done, planned)
         while not _is_enough(run, plan):
             batch = range(len(run.outcomes), min(len(run.outcomes) + AHEAD * _cores(), MOST_REPLICATIONS))
-            for future in [_submit(run, plan, i, executor) for i in batch]:
+            for future in [_submit(run.variant, plan, i, executor) for i in batch]:
                 outcome = future.result()
                 if not _is_enough(run, plan):
                     run.take(outcome)
@@ -214,9 +256,9 @@ def _is_enough(run: VariantRun, plan: Plan) -> bool:
     return _fixed(run, plan) is not None or run.is_decided or len(run.outcomes) >= MOST_REPLICATIONS
 
 
-def _submit(run: VariantRun, plan: Plan, index: int, executor: Executor) -> Future[Outcome]:
-    seed = (run.variant.scenario.run.seed if plan.seed is None else plan.seed) + index
-    return executor.submit(replicate, run.variant, seed, has_series=index == 0)
+def _submit(variant: Variant, plan: Plan, index: int, executor: Executor) -> Future[Outcome]:
+    seed = (variant.scenario.run.seed if plan.seed is None else plan.seed) + index
+    return executor.submit(replicate, variant, seed, has_series=index == 0)
 
 
 def _explain(run: VariantRun, executor: Executor) -> None:

@@ -258,6 +258,10 @@ class RunForm(Form):
     stop_when: str | None = Field(None, description="a requirement's expression that ends the run early")
 
 
+Swing: TypeAlias = Annotated[list[Any], Field(min_length=2, max_length=2)]
+"""The low and the high value of an input whose effect on the people's margin is asked."""
+
+
 class Scenario(Form):
     """A system, what happens to it, and what is required of it."""
 
@@ -273,6 +277,7 @@ class Scenario(Form):
     timeline: list[TimelineEntry] = []
     variants: dict[str, VariantForm] = {}
     matrix: dict[str, list[Any]] = {}
+    sensitivity: dict[str, Swing] = {}
     requirements: list[Requirement] = []
     run: RunForm = RunForm()
 

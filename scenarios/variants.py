@@ -21,7 +21,9 @@ from scenarios.source import Keys, Source
 BASE = "base"
 MOST_VARIANTS = 200
 RESERVED = frozenset(written_keys(VariantForm))
-MULTIPLIERS = frozenset({"variants", "matrix"})
+MULTIPLIERS = frozenset({"variants", "matrix", "sensitivity"})
+LISTED = frozenset({"matrix", "sensitivity"})
+"""Sections whose overrides are lists of values."""
 
 
 class Override(NamedTuple):
@@ -77,6 +79,23 @@ def expand(source: Source) -> tuple[list[Draft], list[Issue]]:
     return drafts, list(dict.fromkeys(issues))
 
 
+def swings(source: Source) -> tuple[list[tuple[str, Draft, Draft]], list[Issue]]:
+    """For each input of `sensitivity`: the first variant with its low and with its high value."""
+    base = {key: value for key, value in source.data.items() if key not in MULTIPLIERS}
+    first, _, own = next(_cases(source))
+    issues: list[Issue] = []
+    found: list[tuple[str, Draft, Draft]] = []
+    for key, values in (source.data.get("sensitivity") or {}).items():
+        ends = []
+        for number, value in enumerate(values):
+            draft = Draft(f"{first} {key}={_word(value)}", first, base, source)
+            for override in (*own, Override(tuple(key.split(".")), value, ("sensitivity", key, number))):
+                _apply(draft, override, issues)
+            ends.append(draft)
+        found.append((key, ends[0], ends[1]))
+    return found, list(dict.fromkeys(issues))
+
+
 def _cases(source: Source) -> Iterator[tuple[str, str, list[Override]]]:
     variants: Mapping[str, Any] = source.data.get("variants") or {BASE: {}}
     matrix: Mapping[str, list[Any]] = source.data.get("matrix") or {}
@@ -110,8 +129,8 @@ def _apply(draft: Draft, override: Override, issues: list[Issue]) -> None:
     try:
         draft.data = _changed(draft, draft.data, (), override)
     except _NoSuchKeyError as error:
-        is_matrix = override.origin[0] == "matrix"
-        place = draft.source.key_at(override.origin[:2] if is_matrix else override.origin)
+        is_listed = override.origin[0] in LISTED
+        place = draft.source.key_at(override.origin[:2] if is_listed else override.origin)
         issues.append(issue_at(place, "E042", str(error), label=error.label, advice=error.help))
 
 
@@ -184,8 +203,12 @@ def _require_known(data: Mapping[str, Any], at: Keys, step: str, override: Overr
     if step in known:
         return
     where = f"'{_dotted(at)}' has" if at else "the scenario has"
-    is_matrix = override.origin[0] == "matrix"
-    what = f"matrix key '{override.origin[1]}'" if is_matrix else f"override '{_dotted(override.origin[2:])}'"
+    section = override.origin[0]
+    what = (
+        f"{section} key '{override.origin[1]}'"
+        if section in LISTED
+        else f"override '{_dotted(override.origin[2:])}'"
+    )
     message = f"the {what} changes nothing: {where} no key '{step}'"
     raise _NoSuchKeyError(message, suggestion(step, known), f"keys here: {listed(known)}")
 

@@ -56,7 +56,7 @@ def compare(options: argparse.Namespace) -> int:
     scenario = load(options.target)
     progress = Progress(is_quiet=options.quiet)
     plan = Plan(options.variants, options.replications, options.seed, options.workers)
-    first, second = simulate(scenario, plan, progress)
+    first, second = simulate(scenario, plan, progress).runs
     progress.close()
     found = [c for metric, unit in COMPARED if (c := compared(first, second, metric, unit)) is not None]
     _print_comparisons(found, options)
@@ -98,7 +98,7 @@ def _study(
     options: argparse.Namespace, name: str, variants: list[str] | None, kept: list[Study] | None = None
 ) -> int:
     from scenarios.archive import Archive
-    from scenarios.runner import Interrupted, Plan, simulate
+    from scenarios.runner import Findings, Interrupted, Plan, simulate
     from scenarios.shipped import load
     from windtunnel.progress import Progress
 
@@ -107,12 +107,12 @@ def _study(
     plan = Plan(variants, options.replications, options.seed, options.workers)
     archive = Archive.open(Path(options.runs), scenario, plan)
     try:
-        runs, is_whole = simulate(scenario, plan, progress), True
+        found, is_whole = simulate(scenario, plan, progress), True
     except Interrupted as interrupt:
-        runs, is_whole = interrupt.runs, False
+        found, is_whole = Findings(interrupt.runs), False
     finally:
         progress.close()
-    study = archive.close(runs, "done" if is_whole else "interrupted")
+    study = archive.close(found, "done" if is_whole else "interrupted")
     if study is None:
         print("interrupted before the first replication was done; nothing to keep", file=sys.stderr)
         return INTERRUPTED

@@ -170,7 +170,7 @@ def kept_result(config: pytest.Config, variant: Variant) -> VariantResult:
 
 
 def _run(config: pytest.Config, variant: Variant) -> VariantResult:
-    from scenarios.runner import Plan, simulate_variants
+    from scenarios.runner import Plan, simulate_variant
     from scenarios.study import variant_result
 
     plan = Plan(
@@ -178,7 +178,7 @@ def _run(config: pytest.Config, variant: Variant) -> VariantResult:
         seed=config.getoption("--scenario-seed"),
         workers=config.getoption("--scenario-workers"),
     )
-    return variant_result(simulate_variants([variant], plan)[0])
+    return variant_result(simulate_variant(variant, plan))
 
 
 def _cache_file(config: pytest.Config, variant: Variant) -> Path:

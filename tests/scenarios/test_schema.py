@@ -1,9 +1,11 @@
 """The format is published as a JSON Schema that editors can use."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+import scenarios
 from scenarios.schema import (
     Access,
     Fleet,
@@ -21,7 +23,7 @@ def test_the_schema_names_every_section():
     """In the order of the format."""
     assert list(json_schema()["properties"]) == [
         "scenario", "title", "description", "tags", "sites", "fleets", "nodes", "links", "world",
-        "timeline", "variants", "matrix", "requirements", "run",
+        "timeline", "variants", "matrix", "sensitivity", "requirements", "run",
     ]  # fmt: skip
 
 
@@ -95,3 +97,10 @@ def test_a_queue_is_limited_in_messages_or_bytes():
 def test_a_tls_version_may_be_written_without_quotes():
     """YAML reads 1.3 as a number."""
     assert Link.model_validate({"between": ["a", "b"], "tls": 1.3}).tls == "1.3"
+
+
+def test_the_shipped_schema_file_is_up_to_date():
+    """Editors read the file that `windtunnel schema --write` makes."""
+    shipped = Path(scenarios.__file__).parent / "data" / "scenario.schema.json"
+
+    assert json.loads(shipped.read_text(encoding="utf-8")) == json.loads(json.dumps(json_schema()))

@@ -3,7 +3,7 @@
 import pytest
 
 from scenarios.source import parse
-from scenarios.variants import expand, resolve
+from scenarios.variants import expand, resolve, swings
 
 BASE = """\
 scenario: 1
@@ -153,3 +153,21 @@ def test_the_printed_file_reads_back():
     draft = _variant("{nodes.gateway.at: there}")
 
     assert parse(resolve(draft.data).text).data == draft.data
+
+
+def test_sensitivity_gives_the_first_variant_a_low_and_a_high_value():
+    """Two drafts an input, with the overrides of the first variant."""
+    text = (
+        "scenario: 1\nnodes: {a: {kind: gateway}}\nvariants: {first: {nodes.a.at: here}, second: {}}\n"
+        "sensitivity: {nodes.a.buffer: [10 messages, 20 messages]}\n"
+    )
+    found, issues = swings(parse(text))
+
+    assert issues == []
+    assert [(key, low.data["nodes"]["a"], high.name) for key, low, high in found] == [
+        (
+            "nodes.a.buffer",
+            {"kind": "gateway", "at": "here", "buffer": "10 messages"},
+            "first nodes.a.buffer=20 messages",
+        )
+    ]
