@@ -1,0 +1,63 @@
+"""What every model is held against: `docs/validation.md` is made from these rows.
+
+Add a row beside those of its area, with a test that exists, then run `python docs/make_validation.py`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model, what it is held against, the test that does it, and the greatest error it allows."""
+
+    area: str
+    model: str
+    source: str
+    test: str
+    error: str
+
+
+ROWS: list[Row] = []
+_AREA: list[str] = [""]
+
+
+def area(name):
+    """The rows that follow belong to this area."""
+    _AREA[0] = name
+
+
+def record(model, source, test, error):
+    """Note that `test` (file::function, under tests/) holds `model` to `source` within `error`."""
+    ROWS.append(Row(_AREA[0], model, source, test, error))
+
+
+area("Queues and stations")
+record(
+    "FIFO station M/M/c, M/D/1, M/G/1: waiting time",
+    "Erlang C, Pollaczek-Khinchine",
+    "theory/test_queueing.py",
+    "3 standard errors",
+)
+record("link with a rate and a finite queue", "Lindley recursion", "theory/test_link_queue.py", "exact")
+
+area("Links")
+record("delay laws", "their closed forms", "network/test_laws.py", "see the tests")
+record(
+    "Gilbert-Elliott loss",
+    "p/(p+r)(1-h) + r/(p+r)(1-k), burst 1/r",
+    "network/test_gilbert_elliott.py",
+    "3 standard errors",
+)
+record("LoRa air time", "Semtech AN1200.13", "network/test_air_time.py", "exact")
+record("wide area round trips", "published medians, fibre floor", "network/test_wan.py", "see the tests")
+
+area("Transport")
+record(
+    "lone TCP segment, fixed RTO: mean and quantiles",
+    "d + RTO p/(1-2p), d + RTO(2^k-1)",
+    "network/test_tcp_theory.py::test_the_mean_delay_of_a_lone_segment_is_the_closed_form",
+    "exact",
+)
+
+area("World")
+record("zone fire and smoke", "published fire test cases", "world/test_verification.py", "see the tests")
