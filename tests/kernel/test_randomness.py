@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from twin.kernel.randomness import Blocks, Streams
+from twin.kernel.randomness import Blocks, Source, Streams, key_of
 
 
 def test_the_same_name_gives_the_same_numbers_whatever_else_was_drawn():
@@ -74,13 +74,33 @@ def test_blocks_grow_to_their_largest_size():
     """Blocks of 8, 16, ... 1024, 1024: cheap for few draws, fast for many."""
     sizes = []
 
-    def draw(size):
+    def draw(generator, size):
         sizes.append(size)
-        return np.zeros(size)
+        return generator.random(size)
 
-    blocks = Blocks(draw)
+    blocks = Blocks(Source(), key_of(1, "a", "b"), draw)
     for _ in range(4000):
         blocks()
 
     assert sizes[:3] == [8, 16, 32]
     assert max(sizes) == 1024
+
+
+def test_streams_that_share_a_generator_do_not_disturb_each_other():
+    """Each block is drawn from its own place, however the streams take turns."""
+    shared = Streams(9)
+    turns = [(shared.stream("a", "x").normal(), shared.stream("b", "x").normal()) for _ in range(100)]
+    alone_a, alone_b = Streams(9).stream("a", "x"), Streams(9).stream("b", "x")
+
+    assert [a for a, _ in turns] == [alone_a.normal() for _ in range(100)]
+    assert [b for _, b in turns] == [alone_b.normal() for _ in range(100)]
+
+
+def test_blocks_of_a_stream_are_independent():
+    """No correlation between neighbours or across blocks, and no block is drawn twice."""
+    stream = Streams(4).stream("a", "x")
+    draws = np.array([stream.normal() for _ in range(50_000)])
+
+    assert len(set(draws.tolist())) == len(draws)
+    assert abs(np.corrcoef(draws[:-1], draws[1:])[0, 1]) < 4 / len(draws) ** 0.5
+    assert abs(np.corrcoef(draws[:-1024], draws[1024:])[0, 1]) < 4 / len(draws) ** 0.5
