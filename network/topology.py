@@ -248,6 +248,8 @@ class Partition:
 
 
 def _fastest(links: Sequence[Link]) -> Link:
+    if len(links) == 1:
+        return links[0]
     return min(links, key=lambda link: link.expected_delay_s)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from network.wan import metro
 from scenarios import timeline
 from scenarios.assembly import Assembly
-from scenarios.expression import Expression, Latency, Measure, parse
+from scenarios.expression import Expression, Latency, Measure, Name, parse
 from scenarios.judgement import Judgement, Sample, evaluate, samples_of
 from scenarios.results import Hop
 from scenarios.schema import Requirement
@@ -127,16 +127,23 @@ def outcome_of(
 def _metrics(record: Record, expressions: Iterable[Expression], assembly: Assembly) -> dict[str, float]:
     """Latencies named after their ends, the world's outcome, and the traffic."""
     metrics: dict[str, float] = {}
-    for expression in expressions:
-        for metric in expression.metrics:
-            if isinstance(metric, Latency) and metric.window is None:
-                samples = samples_of(metric, record)
-                if samples:
-                    metrics[f"{metric.start.text}_to_{metric.end.text}"] = max(samples)
+    asked = {
+        (metric.start.text, metric.end.text)
+        for expression in expressions
+        for metric in expression.metrics
+        if isinstance(metric, Latency)
+    }
+    for start, end in sorted(asked | {(ALARM, COMMAND), (ALARM, OPEN), (ALARM, SOUNDING)}):
+        samples = samples_of(Latency(Name(start, 0), Name(end, 0)), record)
+        if samples:
+            metrics[f"{start}_to_{end}"] = max(samples)
     for measure in assembly.kernel.observations.measures():
         samples_seen = record.samples(measure)
         if samples_seen and samples_seen[-1][1] == WORLD:
             metrics[measure] = samples_seen[-1][2]
+    for node, station in assembly.kernel.stations().items():
+        metrics[f"utilisation {node}"] = station.busy_s / (station.servers * record.duration_s)
+        metrics[f"waiting {node}"] = station.waited_s / max(1, station.served_count)
     metrics["messages_sent"] = float(assembly.kernel.ledger.sent)
     return metrics
 
@@ -160,8 +167,8 @@ def _first(record: Record, measure: str, from_s: float = 0.0) -> float:
 def _budget(record: Record, assembly: Assembly) -> dict[str, float]:
     """Where the time went from ignition to the last person out, in seconds; empty without an evacuation.
 
-    The parts follow the alarm to the people: it is detected, confirmed by the rule where the rule sounds it,
-    carried and decided, and sounded; then people get ready and walk.
+    The parts follow the alarm to the people: it is detected, confirmed where the rule sounds it, carried and
+    decided; then people get ready and walk.
     """
     building = assembly.building
     started_s = _first(record, "evacuation_start")
@@ -170,17 +177,32 @@ def _budget(record: Record, assembly: Assembly) -> dict[str, float]:
         return {}
     ignition_s = building.blaze.starts_at_s
     alarm_s = min(_first(record, ALARM), started_s)
-    fired_s = _first(record, FIRED)
-    is_by_rule = fired_s <= started_s
-    confirm_s = _confirmation(record, fired_s) if is_by_rule else 0.0
+    confirm_s, rule_s = _decision(record, assembly, alarm_s, started_s)
     ready_s = min(_premovement_s(assembly), out_s - started_s)
     return {
         "detect": alarm_s - ignition_s,
         "confirm": confirm_s,
-        "network and rule": started_s - alarm_s - confirm_s,
+        "network": started_s - alarm_s - confirm_s - rule_s,
+        "rule": rule_s,
         "pre-movement": ready_s,
         "flow": out_s - started_s - ready_s,
     }
+
+
+def _decision(record: Record, assembly: Assembly, alarm_s: float, started_s: float) -> tuple[float, float]:
+    """How long the rule waited for a second detector, and took itself; nothing if it did not sound the alarm.
+
+    The alarm that made it fire belongs to the chain of `rule_fired`. What it took is the mean time at its
+    station.
+    """
+    fired = next((sample for sample in record.samples(FIRED) if sample[0] <= started_s), None)
+    if fired is None:
+        return 0.0, 0.0
+    trigger_s = next((at_s for at_s, _, _, trace in record.samples(ALARM) if trace == fired[3]), alarm_s)
+    station = assembly.kernel.stations().get(fired[1])
+    took_s = (station.busy_s + station.waited_s) / max(1, station.served_count) if station else 0.0
+    confirm_s = max(0.0, trigger_s - alarm_s)
+    return confirm_s, min(took_s, started_s - alarm_s - confirm_s)
 
 
 def _premovement_s(assembly: Assembly) -> float:
@@ -191,12 +213,6 @@ def _premovement_s(assembly: Assembly) -> float:
     return crowd.premovement_mean_s / math.hypot(
         1.0, crowd.premovement_deviation_s / crowd.premovement_mean_s
     )
-
-
-def _confirmation(record: Record, fired_s: float) -> float:
-    """How long the rule waited for a second detector, as seen at the detectors."""
-    before = [at_s for at_s, _, _, _ in record.samples(ALARM) if at_s <= fired_s]
-    return before[-1] - before[0] if before else 0.0
 
 
 def _tally(assembly: Assembly) -> Tally:

@@ -41,7 +41,14 @@ COMPARED: Final = (
     ("cars_out", "s"),
     ("cars_inside_at_untenable", "cars"),
 )
-UNITS: Final = {"messages_sent": "messages", "people_count": "people", "people_inside_at_untenable": "people"}
+UNITS: Final = {
+    "messages_sent": "messages",
+    "people_count": "people",
+    "people_inside_at_untenable": "people",
+    "cars_count": "cars",
+    "cars_inside_at_untenable": "cars",
+    "fire_spread": "cars",
+}
 CURVE_POINTS: Final = 200
 
 
@@ -137,9 +144,13 @@ def _value_text(values: Sequence[float], kind: str, fallback: str) -> str:
 def _metrics(outcomes: Sequence[Outcome]) -> dict[str, MetricSummary]:
     names = sorted({name for outcome in outcomes for name in outcome.metrics})
     return {
-        name: summary_of([o.metrics[name] for o in outcomes if name in o.metrics], UNITS.get(name, "s"))
+        name: summary_of([o.metrics[name] for o in outcomes if name in o.metrics], _unit_of(name))
         for name in names
     }
+
+
+def _unit_of(metric: str) -> str:
+    return "ratio" if metric.startswith("utilisation ") else UNITS.get(metric, "s")
 
 
 def summary_of(values: Sequence[float], unit: str) -> MetricSummary:

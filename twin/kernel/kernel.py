@@ -217,6 +217,10 @@ class Kernel:
         """The node's behaviour as it stands."""
         return self._nodes[node].behaviour
 
+    def stations(self) -> dict[NodeId, Station]:
+        """The stations of the nodes that have one, with what they have done so far."""
+        return {name: node.spec.station for name, node in self._nodes.items() if node.spec.station}
+
     def crash(self, node: NodeId) -> None:
         """The node stops: its timers end, and what reaches it is lost until it restarts."""
         crashed = self._nodes[node]

@@ -32,13 +32,17 @@ def urgent_first(message: Message) -> int:
 class FifoStation:
     """`servers` equal servers behind one FIFO queue; a newcomer to a full queue is lost.
 
-    `service` draws a service time in seconds; `queue_limit` bounds the customers that wait.
+    `service` draws a service time in seconds; `queue_limit` bounds the customers that wait. `served_count`,
+    `busy_s` (server seconds) and `waited_s` add up over those admitted.
     """
 
     service: Callable[[], float]
     servers: int = 1
     queue_limit: int = QUEUE_LIMIT
 
+    served_count: int = field(init=False, default=0)
+    busy_s: float = field(init=False, default=0.0)
+    waited_s: float = field(init=False, default=0.0)
     _free: list[float] = field(init=False)
     _starts: deque[float] = field(init=False, default_factory=deque)
 
@@ -60,7 +64,11 @@ class FifoStation:
             if len(starts) >= self.queue_limit:
                 return None
             starts.append(start)
-        departure = start + self.service()
+        service_s = self.service()
+        departure = start + service_s
+        self.served_count += 1
+        self.busy_s += service_s
+        self.waited_s += start - now
         if self.servers == 1:
             free[0] = departure
         else:
@@ -101,8 +109,12 @@ class QueueStation:
         self._overflow = overflow
         self._priority = priority
         self._classes: list[int] = []
-        self._queues: dict[int, deque[Flight]] = {}
+        self._queues: dict[int, deque[tuple[Flight, float]]] = {}
+        self.servers = servers
         self.waiting = 0
+        self.served_count = 0
+        self.busy_s = 0.0
+        self.waited_s = 0.0
 
     def accept(self, flight: Flight, timeline: Timeline, then: tuple[Callable[[Flight], None], ...]) -> None:
         """Queue an arriving flight and call `then` when it has been served."""
@@ -110,33 +122,38 @@ class QueueStation:
             self._idle -= 1
             self._serve(flight, timeline, then)
         elif self.waiting < self._limit:
-            self._enqueue(flight)
+            self._enqueue(flight, timeline.now)
         elif self._overflow == "newest" or not self.waiting:
             timeline.lose(flight, flight.to, QUEUE_FULL)
         else:
-            self._enqueue(flight)
+            self._enqueue(flight, timeline.now)
             timeline.lose(self._oldest_of_least_urgent(), flight.to, QUEUE_FULL)
 
     def _serve(self, flight: Flight, timeline: Timeline, then: tuple[Callable[[Flight], None], ...]) -> None:
         def served(flight: Flight) -> None:
             if self.waiting:
-                self._serve(self._most_urgent(), timeline, then)
+                following, came_s = self._most_urgent()
+                self.waited_s += timeline.now - came_s
+                self._serve(following, timeline, then)
             else:
                 self._idle += 1
             then[0](flight)
 
-        timeline.schedule(timeline.now + self._service(), flight, (served,))
+        service_s = self._service()
+        self.served_count += 1
+        self.busy_s += service_s
+        timeline.schedule(timeline.now + service_s, flight, (served,))
 
-    def _enqueue(self, flight: Flight) -> None:
+    def _enqueue(self, flight: Flight, now: float) -> None:
         rank = self._priority(flight.message)
         if rank not in self._queues:
             self._queues[rank] = deque()
         if not self._queues[rank]:
             heappush(self._classes, rank)
-        self._queues[rank].append(flight)
+        self._queues[rank].append((flight, now))
         self.waiting += 1
 
-    def _most_urgent(self) -> Flight:
+    def _most_urgent(self) -> tuple[Flight, float]:
         while not self._queues[self._classes[0]]:
             heappop(self._classes)
         self.waiting -= 1
@@ -145,7 +162,7 @@ class QueueStation:
     def _oldest_of_least_urgent(self) -> Flight:
         rank = max(rank for rank, waiting in self._queues.items() if waiting)
         self.waiting -= 1
-        return self._queues[rank].popleft()
+        return self._queues[rank].popleft()[0]
 
 
 Station = FifoStation | QueueStation
