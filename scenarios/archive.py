@@ -15,7 +15,7 @@ import msgspec
 
 from scenarios import report
 from scenarios.loading import ScenarioFile
-from scenarios.results import Study
+from scenarios.results import Study, decode, encode
 from scenarios.runner import Findings, Plan, VariantRun
 from scenarios.store import Manifest, State, Store, write
 from scenarios.study import study_of
@@ -112,18 +112,7 @@ def metrics_text(runs: Sequence[VariantRun]) -> bytes:
         for run in runs
         for outcome in run.outcomes
     ]
-    return msgspec.json.format(msgspec.json.encode(_finite(rows), order="sorted"), indent=1)
-
-
-def _finite(value: object) -> object:
-    """JSON has no infinity: it is written as text."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    if isinstance(value, float) and value in {float("inf"), float("-inf")}:
-        return "inf" if value > 0 else "-inf"
-    return value
+    return msgspec.json.format(encode(rows), indent=1)
 
 
 def _messages_text(runs: Sequence[VariantRun]) -> bytes:
@@ -133,7 +122,7 @@ def _messages_text(runs: Sequence[VariantRun]) -> bytes:
         for run in runs
         for name, outcome in run.traced.items()
     }
-    return msgspec.json.format(msgspec.json.encode(chains), indent=1)
+    return msgspec.json.format(encode(chains), indent=1)
 
 
 def read_study(folder: Path) -> Study:
@@ -141,7 +130,7 @@ def read_study(folder: Path) -> Study:
     path = folder / STUDY
     if not path.exists():
         raise InputError(f"run {folder.name} has no results: it was not finished")
-    return msgspec.json.decode(path.read_bytes(), type=Study)
+    return decode(path.read_bytes(), Study)
 
 
 def _first_seed(scenario: ScenarioFile, plan: Plan) -> int:

@@ -6,7 +6,8 @@ bytes, ratios 0..1. Text fields may hold anything a scenario author wrote; whoev
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -182,3 +183,26 @@ class Study(msgspec.Struct, frozen=True):
     floor_plan_svg: str = ""
     scenario_text: str = ""
     schema_version: int = 1
+
+
+Stored = TypeVar("Stored", bound=msgspec.Struct)
+
+
+def encode(document: object) -> bytes:
+    """A document as JSON with sorted keys: equal documents give equal bytes. An infinity is text, "inf"."""
+    return msgspec.json.encode(_finite(msgspec.to_builtins(document)), order="sorted") + b"\n"
+
+
+def decode(content: bytes, kind: type[Stored]) -> Stored:
+    """What `encode` wrote. Raises msgspec.ValidationError for anything else."""
+    return msgspec.json.decode(content, type=kind, strict=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return value

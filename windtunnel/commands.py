@@ -82,10 +82,10 @@ def _compare_stored(options: argparse.Namespace) -> int:
 
 
 def _print_comparisons(found: list[Any], options: argparse.Namespace) -> None:
-    import msgspec
+    from scenarios.results import encode
 
     if options.json:
-        print(msgspec.json.encode(found).decode())
+        sys.stdout.write(encode(found).decode())
         return
     for each in found:
         print(
@@ -126,7 +126,7 @@ def _show(study: Study, folder: Path, options: argparse.Namespace) -> None:
     from scenarios import report
 
     if options.json:
-        sys.stdout.write(report.as_json(study).decode() + "\n")
+        sys.stdout.write(report.as_json(study).decode())
         return
     print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=_width()))
     print(f"report: {folder / REPORT}  ({study.duration_s:.1f} s)")
@@ -268,7 +268,7 @@ def runs(options: argparse.Namespace) -> int:
         return MET
     study = _stored(options.runs, options.run)
     if options.json:
-        print(report.as_json(study).decode())
+        sys.stdout.write(report.as_json(study).decode())
     else:
         print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=_width()))
     return MET

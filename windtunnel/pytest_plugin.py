@@ -155,17 +155,15 @@ def _leg(hop: Any) -> str:
 
 def kept_result(config: pytest.Config, variant: Variant) -> VariantResult:
     """The variant's result: kept under the hash of what determines it, or run now, once whoever asks."""
-    import msgspec
-
-    from scenarios.results import VariantResult
+    from scenarios.results import VariantResult, decode, encode
     from scenarios.store import write
 
     path = _cache_file(config, variant)
     with _locked(path.with_suffix(".lock")):
         if path.exists():
-            return msgspec.json.decode(path.read_bytes(), type=VariantResult)
+            return decode(path.read_bytes(), VariantResult)
         result = _run(config, variant)
-        write(path, msgspec.json.encode(result))
+        write(path, encode(result))
         return result
 
 

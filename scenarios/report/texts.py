@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-import msgspec
-
 from scenarios.report.markup import display_width, escape, one_line, shorten
 from scenarios.report.wording import (
     LIMITS,
@@ -20,7 +18,7 @@ from scenarios.report.wording import (
     requirement_of,
     signed,
 )
-from scenarios.results import RequirementResult, Study, VariantResult, Verdict
+from scenarios.results import RequirementResult, Study, VariantResult, Verdict, encode
 
 LEAST_WIDTH = 40
 _COLOURS: dict[Verdict, str] = {"PASS": "\x1b[32m", "FAIL": "\x1b[31m", "INCONCLUSIVE": "\x1b[33m"}
@@ -33,8 +31,8 @@ Judged = tuple[VariantResult, RequirementResult]
 
 
 def as_json(study: Study) -> bytes:
-    """The study as JSON with sorted keys: equal studies give equal bytes; `msgspec.json.decode` reads it."""
-    return msgspec.json.encode(study, order="sorted") + b"\n"
+    """The study as JSON with sorted keys; `scenarios.results.decode` reads it."""
+    return encode(study)
 
 
 def _judged(study: Study) -> list[Judged]:

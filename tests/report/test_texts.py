@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from xml.etree import ElementTree as ET
 
@@ -12,7 +13,7 @@ import pytest
 
 from scenarios import report
 from scenarios.report.markup import display_width
-from scenarios.results import Study
+from scenarios.results import MetricSummary, Study, decode
 
 
 def _replace_first(study, **changes):
@@ -131,3 +132,11 @@ def test_text_forms_are_deterministic(sample):
     """Two studies built alike give the same texts."""
     for write in (report.junit, report.markdown, report.as_json):
         assert write(sample.study()) == write(sample.study())
+
+
+def test_json_keeps_what_never_happened(study):
+    """An infinite figure is text in the file, and infinite again when it is read."""
+    never = MetricSummary("s", math.inf, -math.inf, math.inf, math.inf, math.inf, math.inf)
+    known = _replace_first(study, metrics={"gate": never})
+
+    assert decode(report.as_json(known), Study) == known
