@@ -5,7 +5,8 @@ source --> [stage] --> [stage] --> ... --> to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from network.catalogue import access_stages, link_figures
 from network.stages.jitter import Jitter
@@ -23,51 +24,66 @@ from network.wan import (
 from twin.kernel.ports import Stage
 from twin.kernel.randomness import Streams
 
+Stages: TypeAlias = tuple[Stage, ...]
+Layer: TypeAlias = Callable[[Stages], Stages]
+"""What a fault makes of the stages of a link."""
+
 
 class WideArea:
-    """The wide area part of a link: its figure, and the stage that a change of route acts on."""
+    """The wide area part of a link: its figure, and the stage that a change of route acts on.
 
-    __slots__ = ("figure", "is_public", "jitter", "metros")
+    Changes of route may overlap and end in any order: the latest that has not ended is in force.
+    """
+
+    __slots__ = ("_detours", "_direct", "figure", "is_public", "jitter", "metros")
 
     def __init__(
         self, figure: WanFigure, jitter: Jitter, metros: tuple[str | Place, str | Place], is_public: bool
     ) -> None:
-        self.figure = figure
+        self.figure = self._direct = figure
+        self._detours: tuple[WanFigure, ...] = ()
         self.jitter = jitter
         self.metros = metros
         self.is_public = is_public
 
     def change_route(self, rtt_s: float) -> WanFigure:
-        """Take another round trip and return the figure that held before.
+        """Take another round trip and return its figure, which ends it.
 
         Raise InputError below the fibre floor.
         """
-        before = self.figure
-        self.figure = given_round_trip(*self.metros, rtt_s)
-        self.jitter.law = one_way_law(rtt_s, is_public=self.is_public)
-        return before
+        detour = given_round_trip(*self.metros, rtt_s)
+        self._take((*self._detours, detour))
+        return detour
 
-    def restore_route(self, figure: WanFigure) -> None:
-        """Take the figure that `change_route` returned."""
-        self.figure = figure
-        self.jitter.law = one_way_law(figure.rtt_s, is_public=self.is_public)
+    def restore_route(self, detour: WanFigure) -> None:
+        """End the detour that `change_route` returned."""
+        self._take(tuple(each for each in self._detours if each is not detour))
+
+    def _take(self, detours: tuple[WanFigure, ...]) -> None:
+        self._detours = detours
+        self.figure = detours[-1] if detours else self._direct
+        self.jitter.law = one_way_law(self.figure.rtt_s, is_public=self.is_public)
 
 
 class Link:
     """One direction between two nodes; what enters runs through its stages in order.
 
     `is_up` is what the interfaces at its ends can see; `cut_count` counts the partitions that make it a
-    black hole, which they cannot see. After `release` returned None, `cause` says why. `provenance` tells
+    black hole, which they cannot see. After `release` returned None, `cause` says why, and `stopped_at` at
+    which stage. Faults stand in layers around the `stages`. `provenance` tells
     what the figures rest on; `wide_area` is there in links made by `Link.wan`.
     """
 
     __slots__ = (
+        "_bare",
         "_is_clear",
+        "_layers",
         "_releases",
         "_stages",
         "byte_count",
         "cause",
         "cut_count",
+        "down_count",
         "hold_count",
         "is_up",
         "message_count",
@@ -75,6 +91,7 @@ class Link:
         "personal_byte_count",
         "provenance",
         "source",
+        "stopped_at",
         "tcp",
         "to",
         "wide_area",
@@ -95,7 +112,9 @@ class Link:
         self.to = to
         self.tcp = tcp
         self.cause = ""
+        self.stopped_at = 0
         self.is_up = True
+        self.down_count = 0
         self.cut_count = 0
         self.hold_count = 0
         self.message_count = 0
@@ -104,6 +123,7 @@ class Link:
         self.provenance = provenance
         self.wide_area: WideArea | None = None
         self._is_clear = True
+        self._layers: tuple[Layer, ...] = ()
         self.stages = tuple(stages)
 
     @classmethod
@@ -168,11 +188,28 @@ class Link:
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages in order; may be replaced during a run."""
+        """The stages in order, with those of faults; their own may be replaced during a run."""
         return self._stages
 
     @stages.setter
     def stages(self, stages: tuple[Stage, ...]) -> None:
+        self._bare = stages
+        self._fold()
+
+    def impair(self, layer: Layer) -> None:
+        """Put a fault's layer around the stages."""
+        self._layers = (*self._layers, layer)
+        self._fold()
+
+    def relieve(self, layer: Layer) -> None:
+        """Take a fault's layer away, wherever others stand around it."""
+        self._layers = tuple(each for each in self._layers if each is not layer)
+        self._fold()
+
+    def _fold(self) -> None:
+        stages = self._bare
+        for layer in self._layers:
+            stages = layer(stages)
         self._stages = stages
         self._releases = tuple(stage.release for stage in stages)
 
@@ -186,10 +223,24 @@ class Link:
         for release in self._releases:
             left_s = release(now, size_bytes)
             if left_s is None:
-                self.cause = getattr(self._stages[self._releases.index(release)], "cause", "loss")
+                self._stop(self._releases.index(release))
                 return None
             now = left_s
         return now
+
+    def release_after(self, stage: int, now: float, size_bytes: int) -> float | None:
+        """Release what the stage of this number let go at `now`, through those behind it."""
+        for number, each in enumerate(self._stages[stage + 1 :], stage + 1):
+            left_s = each.release(now, size_bytes)
+            if left_s is None:
+                self._stop(number)
+                return None
+            now = left_s
+        return now
+
+    def _stop(self, stage: int) -> None:
+        self.stopped_at = stage
+        self.cause = getattr(self._stages[stage], "cause", "loss")
 
     @property
     def expected_delay_s(self) -> float:
@@ -198,7 +249,12 @@ class Link:
 
     def set_up(self, *, is_up: bool) -> None:
         """Take the link down or bring it back; who routes over it must be told (see Topology)."""
-        self.is_up = is_up
+        self.set_down(0 if is_up else 1)
+
+    def set_down(self, count: int) -> None:
+        """Say how many things keep the link down."""
+        self.down_count = count
+        self.is_up = not count
         self._clear()
 
     def cut(self) -> None:

@@ -126,15 +126,26 @@ class Topology:
 
     def set_up(self, links: Iterable[Link], *, is_up: bool) -> None:
         """Take links down or bring them back: paths change, and the nodes at both ends notice."""
-        ends: dict[tuple[str, str], None] = {}
-        for link in links:
-            if link.is_up != is_up:
-                link.set_up(is_up=is_up)
-                ends[link.source, link.to] = ends[link.to, link.source] = None
+        self._set_down(dict.fromkeys(links, 0 if is_up else 1))
+
+    def add_down(self, links: Iterable[Link], count: int) -> None:
+        """One thing more (1) or less (-1) keeps the links down, for faults that overlap."""
+        self._set_down({link: max(link.down_count + count, 0) for link in links})
+
+    def tell(self, node: str, peer: str, *, is_up: bool) -> None:
+        """Let a node notice what happened to its way to a peer."""
+        for listener in self._listeners:
+            listener(node, peer, is_up)
+
+    def _set_down(self, counts: dict[Link, int]) -> None:
+        ends: dict[tuple[str, str], bool] = {}
+        for link, count in counts.items():
+            if link.is_up != (not count):
+                ends[link.source, link.to] = ends[link.to, link.source] = not count
+            link.set_down(count)
         self.refresh()
-        for node, peer in ends:
-            for listener in self._listeners:
-                listener(node, peer, is_up)
+        for (node, peer), is_up in ends.items():
+            self.tell(node, peer, is_up=is_up)
 
     def partition(self, groups: Sequence[Iterable[str]], *, is_one_way: bool = False) -> Partition:
         """Make the links between the groups black holes, which no node can see. Nodes of no group are
