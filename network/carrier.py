@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from network.connection import Connections
+from network.connection import COPIED, Connections
 from network.link import Link
 from network.topology import Path, Topology
 from network.transport import Tcp
@@ -30,6 +30,9 @@ class Network:
         self._held: dict[Link, deque[tuple[Flight, Then]]] = {}
         self._next: Then = (self._advance,)
         self._arrive: Then = ()
+        self._refusals: list[Refusal] = []
+        self._connects: Counter[frozenset[str]] = Counter()
+        self.copied_count = 0
         self._connections = Connections(topology, self._hold)
 
     def carry(self, flight: Carried, timeline: Timeline) -> None:
@@ -71,6 +74,28 @@ class Network:
         for flight, again in self._held.pop(link, ()):
             self._timeline.schedule(self._timeline.now, flight, again)
 
+    def refuse(self, refusal: Refusal) -> None:
+        """Let the connections that `refusal` gives a cause for fail, until `accept`."""
+        self._refusals.append(refusal)
+
+    def accept(self, refusal: Refusal) -> None:
+        """End a refusal."""
+        self._refusals.remove(refusal)
+
+    def reset(self, links: Iterable[Link], cause: str) -> list[tuple[str, str]]:
+        """End the TCP connections that cross the links; return the pairs of nodes, which know nothing yet."""
+        return self._connections.reset(frozenset(links), cause)
+
+    def connect_count(self, a: str, b: str) -> int:
+        """How many connections two nodes have tried to open."""
+        return self._connects[frozenset((a, b))]
+
+    def later(self, after_s: float, action: Callable[[], None]) -> None:
+        """Call `action` in so many seconds; only once a message was carried."""
+        appointment: Any = Appointment()
+        then: Any = (lambda _: action(),)
+        self._timeline.schedule(self._timeline.now + after_s, appointment, then)
+
     def _renew(self, timeline: Timeline) -> None:
         """The topology changed, or this is the first message: forget the paths."""
         self._timeline = timeline
@@ -83,6 +108,8 @@ class Network:
         """Choose transport and path of a pair that has no datagram path in store."""
         tcp = self._transport(flight.source, flight.to)
         if tcp is not None:
+            if flight.message.kind == "connect" and not self._may_connect(flight, tcp):
+                return
             self._connections.send(flight, tcp, self._timeline)
             return
         path = self.topology.path(flight.source, flight.to)
@@ -102,6 +129,15 @@ class Network:
             self._transports[pair] = next((link.tcp for link in path if link.tcp is not None), None)
         return self._transports[pair]
 
+    def _may_connect(self, flight: Carried, tcp: Tcp) -> bool:
+        self._connects[frozenset((flight.source, flight.to))] += 1
+        for refusal in self._refusals:
+            cause = refusal(flight.source, flight.to, tcp)
+            if cause is not None:
+                self._timeline.lose(flight, flight.source, cause)
+                return False
+        return True
+
     def _advance(self, flight: Carried) -> None:
         """Enter the next link."""
         hop = flight.hop + 1
@@ -120,8 +156,28 @@ class Network:
         if link.cause == "held":
             flight.hop -= 1
             self._hold(flight, link, self._next)
+        elif link.cause == COPIED:
+            self._copy(flight, link)
         else:
             self._timeline.lose(flight, link.name, link.cause)
+
+    def _copy(self, flight: Carried, link: Link) -> None:
+        """Let the message and a copy of it go on from the stage that made it."""
+        self.copied_count += 1
+        copy: Carried = Flight(
+            flight.source, flight.to, flight.message, flight.sent_s, flight.trace, -self.copied_count
+        )
+        copy.parent, copy.path, copy.hop = flight.parent, flight.path, flight.hop
+        copy.size_bytes = flight.size_bytes
+        stage = link.stopped_at
+        now = getattr(link.stages[stage], "at_s", self._timeline.now)
+        for each in (flight, copy):
+            at_s = link.release_after(stage, now, each.size_bytes)
+            if at_s is None:
+                self._stop(each, link)
+                continue
+            link.personal_byte_count += each.message.personal_bytes
+            self._timeline.schedule(at_s, each, self._next if each.hop + 1 < len(each.path) else self._arrive)
 
     def _hold(self, flight: Flight, link: Link, again: Then) -> None:
         held = self._held.setdefault(link, deque())
@@ -131,4 +187,13 @@ class Network:
             held.append((flight, again))
 
 
+class Appointment:
+    """Something that is due: stands in the event queue like a flight, and is none."""
+
+    __slots__ = ("callbacks",)
+    _ok = True
+
+
 Then = tuple[Callable[[Flight], None], ...]
+Refusal: TypeAlias = Callable[[str, str, Tcp], str | None]
+"""Why a connection from a node to another fails, or None."""

@@ -19,6 +19,8 @@ from twin.kernel.ports import Timeline
 
 SEND_BUFFER_BYTES = 4_194_304  # Linux tcp_wmem, the largest
 SYN_LEGS = 2
+COPIED = "duplicate"
+"""Cause of a stage that stops a message only to let it go on twice; the receiver drops the second."""
 
 Carried: TypeAlias = Any  # a Flight, whose `path` is its Segment here
 Then: TypeAlias = tuple[Callable[[Flight], None], ...]
@@ -115,6 +117,14 @@ class Connections:
             segment.rto_s = SYN_RTO_S
         self._transmit(flight)
 
+    def reset(self, links: frozenset[Link], cause: str) -> list[tuple[str, str]]:
+        """End the connections whose path crosses one of the links; return their pairs of nodes."""
+        crossing = [pair for pair in self._flows if not links.isdisjoint(self._path(*pair) or ())]
+        pairs = [pair for pair in crossing if pair[::-1] not in crossing or pair < pair[::-1]]
+        for source, to in pairs:
+            self._close(source, to, cause)
+        return pairs
+
     def _flow(self, source: str, to: str, tcp: Tcp) -> Flow:
         flow = self._flows.get((source, to))
         if flow is None:
@@ -183,13 +193,18 @@ class Connections:
         hop = flight.hop + 1
         flight.hop = hop
         link = segment.links[hop]
-        at_s = link.release(self._timeline.now, self._leg_bytes(flight, segment))
+        self._leave(flight, link, link.release(self._timeline.now, self._leg_bytes(flight, segment)))
+
+    def _leave(self, flight: Carried, link: Link, at_s: float | None) -> None:
+        """The link lets the flight out at this time, or stopped it."""
+        segment: Segment = flight.path
         if at_s is None:
             self._stop(flight, link)
             return
         if flight.message.personal_bytes and not segment.is_shaking_hands:
             link.personal_byte_count += flight.message.personal_bytes
-        self._timeline.schedule(at_s, flight, self._next if hop + 1 < len(segment.links) else self._end)
+        is_last = flight.hop + 1 == len(segment.links)
+        self._timeline.schedule(at_s, flight, self._end if is_last else self._next)
 
     def _leg_bytes(self, flight: Carried, segment: Segment) -> int:
         if segment.is_shaking_hands:
@@ -201,6 +216,11 @@ class Connections:
         if link.cause == "held":
             flight.hop -= 1
             self._hold(flight, link, self._next)
+        elif link.cause == COPIED:
+            size_bytes = self._leg_bytes(flight, flight.path)
+            link.byte_count += size_bytes
+            at_s = getattr(link.stages[link.stopped_at], "at_s", self._timeline.now)
+            self._leave(flight, link, link.release_after(link.stopped_at, at_s, size_bytes))
         else:
             self._retry(flight)
 
