@@ -72,7 +72,7 @@ class Archive:
         """Write results and reports; None, and no folder left, if not one replication was finished."""
         finished = [run for run in found.runs if run.outcomes]
         if not finished:
-            self.store.remove(self.manifest.run)
+            self.discard()
             return None
         self.manifest.wall_s = time.monotonic() - self.began_s
         study = study_of(
@@ -96,6 +96,10 @@ class Archive:
         self.manifest.state = state
         self.store.save(self.manifest)
         return study
+
+    def discard(self) -> None:
+        """Leave nothing of a run that could not begin."""
+        self.store.remove(self.manifest.run)
 
 
 def metrics_text(runs: Sequence[VariantRun]) -> bytes:

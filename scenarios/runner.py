@@ -11,6 +11,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -292,16 +293,40 @@ def pool(workers: int | None) -> Iterator[Executor]:
         yield _Here()
         return
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupt)
+    executor = ProcessPoolExecutor(count, mp_context=context)
     try:
+        with (
+            uninterrupted()
+        ):  # who is started meanwhile ignores Ctrl-C for life: it is the parent's to handle
+            for _ in range(count):
+                executor.submit(os.getpid)
         yield executor
+    except BaseException:
+        with uninterrupted():
+            _end(executor)
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end(executor: ProcessPoolExecutor) -> None:
+    """End the workers at once: nobody waits for what they are at."""
+    for process in list((executor._processes or {}).values()):  # noqa: SLF001  (no public way before 3.14)
+        process.terminate()
+    executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; outside the main thread, which alone gets it, change nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _cores() -> int:

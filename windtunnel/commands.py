@@ -98,7 +98,7 @@ def _study(
     options: argparse.Namespace, name: str, variants: list[str] | None, kept: list[Study] | None = None
 ) -> int:
     from scenarios.archive import Archive
-    from scenarios.runner import Findings, Interrupted, Plan, simulate
+    from scenarios.runner import Findings, Interrupted, Plan, simulate, uninterrupted
     from scenarios.shipped import load
     from windtunnel.progress import Progress
 
@@ -110,9 +110,13 @@ def _study(
         found, is_whole = simulate(scenario, plan, progress), True
     except Interrupted as interrupt:
         found, is_whole = Findings(interrupt.runs), False
+    except InputError:
+        archive.discard()
+        raise
     finally:
         progress.close()
-    study = archive.close(found, "done" if is_whole else "interrupted")
+    with uninterrupted():  # what was measured is kept, however impatient the user
+        study = archive.close(found, "done" if is_whole else "interrupted")
     if study is None:
         print("interrupted before the first replication was done; nothing to keep", file=sys.stderr)
         return INTERRUPTED
