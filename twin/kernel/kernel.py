@@ -8,11 +8,12 @@ runs differ in the pacer only.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, TypeAlias
 
 import simpy
 
@@ -43,7 +44,12 @@ from twin.kernel.station import Station
 
 MOST_EFFECTS = 500_000_000
 NODE_DOWN = "node down"
+BACKLOG_FULL = "paused node's backlog full"
+BACKLOG_LIMIT = 100_000
 _NORMAL = 1  # SimPy's priority of ordinary events
+
+
+PutOff: TypeAlias = tuple[Callable[[Any], None], Any]
 
 
 @dataclass(slots=True)
@@ -58,13 +64,25 @@ class NodeSpec:
 class _Node:
     """A running node; it is the Context its behaviour sees."""
 
-    __slots__ = ("_kernel", "_stream", "behaviour", "is_up", "node", "react", "spec", "timers", "trace")
+    __slots__ = (
+        "_kernel",
+        "_stream",
+        "behaviour",
+        "is_up",
+        "node",
+        "put_off",
+        "react",
+        "spec",
+        "timers",
+        "trace",
+    )
 
     def __init__(self, name: NodeId, spec: NodeSpec, kernel: Kernel) -> None:
         self.node = name
         self.spec = spec
         self.is_up = True
         self.trace = 0
+        self.put_off: deque[PutOff] | None = None
         self.timers: dict[str, Timer] = {}
         self._kernel = kernel
         self._stream: Stream | None = None
@@ -119,6 +137,7 @@ class Kernel:
         self._number = self.env._eid.__next__  # noqa: SLF001
         self._serve = (self._receive,)
         self._wake = (self._woken,)
+        self._put_off_wake = (self._put_off_timer,)
         self._nodes = {name: _Node(name, spec, self) for name, spec in nodes.items()}
         self._is_started = False
 
@@ -167,7 +186,7 @@ class Kernel:
 
     def check_ledger(self) -> None:
         """Raise ConservationError unless sent = delivered + lost + in flight."""
-        self.ledger.check(self.in_flight())
+        self.ledger.check(self.in_flight() - int(getattr(self._carrier, "copied_count", 0)))
 
     def _run_virtual(self, until_s: float) -> None:
         """SimPy's `run` with its `step` written in line, which makes the whole run a fifth faster."""
@@ -228,6 +247,10 @@ class Kernel:
         for timer in crashed.timers.values():
             _cancel(timer)
         crashed.timers = {}
+        put_off, crashed.put_off = crashed.put_off or (), None
+        for _, subject in put_off:
+            if type(subject) is Flight:
+                self.lose(subject, node, NODE_DOWN)
 
     def restart(self, node: NodeId) -> None:
         """The node comes up again with a new behaviour; nothing of its memory is left."""
@@ -236,19 +259,47 @@ class Kernel:
         restarted.renew()
         self._react(restarted, Started())
 
+    def pause(self, node: NodeId) -> None:
+        """The node's process stands still: what comes, and its timers, wait for `resume`."""
+        paused = self._nodes[node]
+        paused.is_up = False
+        paused.put_off = deque() if paused.put_off is None else paused.put_off
+        for timer in paused.timers.values():
+            if timer.is_pending:
+                timer.callbacks = self._put_off_wake
+
+    def resume(self, node: NodeId) -> None:
+        """The node goes on, first with what waited, in the order in which it came."""
+        resumed = self._nodes[node]
+        if resumed.put_off is None:
+            return
+        put_off, resumed.put_off = resumed.put_off, None
+        resumed.is_up = True
+        for timer in resumed.timers.values():
+            if timer.is_pending:
+                timer.callbacks = self._wake
+        for action, subject in put_off:
+            action(subject)
+
     def skew(self, node: NodeId, skew_s: float) -> None:
         """Set the node's clock `skew_s` seconds ahead."""
         self._nodes[node].spec.skew_s = skew_s
 
     def link_changed(self, node: NodeId, peer: NodeId, *, is_up: bool) -> None:
         """Tell a node that its own interface towards a peer went down or came back."""
-        if self._nodes[node].is_up:
-            self._react(self._nodes[node], LinkChanged(peer, is_up))
+        told = self._nodes[node]
+        if told.is_up:
+            self._react(told, LinkChanged(peer, is_up))
+        elif told.put_off is not None:
+            self._put_off(told, partial(self._react, told), LinkChanged(peer, is_up))
 
     def in_flight(self) -> int:
         """Messages that are on a link or at a station now, counted one by one."""
         queued = sum(1 for _, _, _, event in self._queue if type(event) is Flight)
         waiting = sum(node.spec.station.waiting for node in self._nodes.values() if node.spec.station)
+        waiting += sum(
+            type(subject) is Flight for node in self._nodes.values() for _, subject in node.put_off or ()
+        )
         return queued + waiting + int(getattr(self._carrier, "held_count", 0))
 
     # reactions -----------------------------------------------------------------------------------------
@@ -262,7 +313,10 @@ class Kernel:
     def _receive(self, flight: Flight) -> None:
         node = self._nodes[flight.to]
         if not node.is_up:
-            self.lose(flight, flight.to, NODE_DOWN)
+            if node.put_off is None:
+                self.lose(flight, flight.to, NODE_DOWN)
+            elif not self._put_off(node, self._receive, flight):
+                self.lose(flight, flight.to, BACKLOG_FULL)
             return
         self.ledger.delivered += 1
         if self.transfers is not None:
@@ -318,6 +372,23 @@ class Kernel:
     def _notify(self, node: _Node, tag: str, trace: int, parent: int) -> None:
         if node.is_up:
             self._set_timer(node, Wake(0.0, tag), trace, parent)
+        elif node.put_off is not None:
+            self._put_off(node, lambda wake: self._set_timer(node, wake, trace, parent), Wake(0.0, tag))
+
+    def _put_off_timer(self, timer: Timer) -> None:
+        self._put_off(self._nodes[timer.node], self._resume_timer, timer)
+
+    def _resume_timer(self, timer: Timer) -> None:
+        """Let a timer that ended during the pause speak, unless what came before it has set it anew."""
+        if timer.callbacks is None and self._nodes[timer.node].timers.get(timer.event.tag) is timer:
+            self._woken(timer)
+
+    def _put_off(self, node: _Node, action: Callable[[Any], None], subject: Any) -> bool:
+        """Whether there was room among what a paused node will do later."""
+        if node.put_off is None or len(node.put_off) >= BACKLOG_LIMIT:
+            return False
+        node.put_off.append((action, subject))
+        return True
 
     # the two hot helpers ---------------------------------------------------------------------------------
 
