@@ -19,9 +19,9 @@ def names() -> list[str]:
 
 
 def find(name: str | Path) -> Path:
-    """The file of this path, or the shipped scenario of this name."""
+    """The file of this path, or the shipped scenario of this name, written with its suffix or without."""
     path = Path(name)
-    shipped = LIBRARY / f"{name}{SUFFIX}"
+    shipped = LIBRARY / f"{str(name).removesuffix(SUFFIX)}{SUFFIX}"
     return shipped if not path.exists() and shipped.exists() else path
 
 

@@ -109,7 +109,6 @@ def _requirement(run: VariantRun, asked: schema.Requirement) -> RequirementResul
     verdict = test.verdict or Verdict.INCONCLUSIVE
     worst = run.worst(asked.name)
     interval = test.interval
-    values = [outcome.judgements[asked.name].value for outcome in run.outcomes]
     chain = run.traced[asked.name].chains.get(asked.name, []) if asked.name in run.traced else []
     limit = parse(asked.expect).clauses[0].limit
     return RequirementResult(
@@ -123,22 +122,33 @@ def _requirement(run: VariantRun, asked: schema.Requirement) -> RequirementResul
         met=test.met_count,
         probability=asked.probability,
         why=asked.why or "",
-        value_text=_value_text(values, limit.kind, worst.judgements[asked.name].text),
+        value_text=_value_text(run.outcomes, worst, asked.name, limit.kind),
         limit_text=limit.text,
         worst_seed=worst.seed,
         chain=[Hop(hop.at_s, hop.source, hop.to, hop.topic, hop.note) for hop in chain],
     )
 
 
-def _value_text(values: Sequence[float], kind: str, fallback: str) -> str:
-    """The median over the replications, or what the worst one said if there is no number."""
-    known = [value for value in values if not math.isnan(value)]
+def _value_text(outcomes: Sequence[Outcome], missed: Outcome, name: str, kind: str) -> str:
+    """The median over the replications; where most met the limit, also the value of one that did not.
+
+    What that one said if there is no number.
+    """
+    judged = [outcome.judgements[name] for outcome in outcomes]
+    known = [each.value for each in judged if not math.isnan(each.value)]
     if not known:
-        return fallback
-    middle = quantile(known, 0.5)
-    if math.isinf(middle):
+        return missed.judgements[name].text
+    text, first = _written(quantile(known, 0.5), kind), missed.judgements[name]
+    is_rare = sum(each.is_met for each in judged) > len(judged) / 2
+    if first.is_met or not is_rare or math.isnan(first.value):
+        return text
+    return f"{text}, but {_written(first.value, kind)} with seed {missed.seed}"
+
+
+def _written(value: float, kind: str) -> str:
+    if math.isinf(value):
         return "never"
-    return format_quantity(kind, middle) if kind else f"{middle:.6g}"
+    return format_quantity(kind, value) if kind else f"{value:.6g}"
 
 
 def _metrics(outcomes: Sequence[Outcome]) -> dict[str, MetricSummary]:

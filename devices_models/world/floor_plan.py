@@ -22,7 +22,7 @@ STYLE = """
 .fp .floor{fill:#fff;stroke:#8a94a3;stroke-width:2.5}.fp .aisle{stroke:#e9edf2;fill:none}
 .fp .dash{stroke:#c3ccd8;stroke-width:1.5;stroke-dasharray:10 12;fill:none}
 .fp .bay{fill:#fbfcfd;stroke:#c9d1dc;stroke-width:1}.fp .ev{fill:#e6f5ec}.fp .accessible{fill:#e5effb}
-.fp .burning{fill:#e4572e;stroke:#a8330f;stroke-width:2}.fp .glow{fill:url(#fp-glow)}
+.fp .burning{fill:#e4572e;stroke:#a8330f;stroke-width:2}
 .fp .ramp{stroke:#d7dde6;fill:none}.fp .arrow{fill:#8a94a3}.fp .door{fill:#1f9d63}.fp .exit{fill:#12754a}
 .fp .gate{stroke:#d63f3f;stroke-width:6;stroke-linecap:round}.fp .road{stroke:#e9edf2;fill:none}
 .fp .detector{fill:#fff;stroke:#5b6ee1;stroke-width:1.6}.fp .sensor{fill:#5b6ee1}.fp .gateway{fill:#26324a}
@@ -102,7 +102,7 @@ class _Sheet:
         """A ring or a glow at the feature, and the word beside it."""
         x, y = self._at(feature.place)
         if word == FIRE:
-            self._parts.append(f'<circle class="glow" cx="{x:.1f}" cy="{y:.1f}" r="{7 * SCALE}"/>')
+            self._parts.append(f'<circle fill="url(#fp-glow)" cx="{x:.1f}" cy="{y:.1f}" r="{7 * SCALE}"/>')
             x, y = x - 28, y - 36
         else:
             self._parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="12"/>')

@@ -19,6 +19,7 @@ from scenarios.results import Curve, Hop
 WIDTH = 720.0
 MOST_POINTS = 60
 MOST_HOPS_DRAWN = 24
+SHORTEST_WAIT_S = 0.001
 _TEXT = 12.0
 _SMALL = 10.5
 _BOLD_FACTOR = 1.12
@@ -358,7 +359,7 @@ def sequence(caption: Caption, hops: Sequence[Hop]) -> str:
 def _hop_time(y: float, hop: Hop, wait: float, *, is_longest: bool) -> str:
     style = "small bad strong" if is_longest else "small quiet"
     return _label(0, y + 16, f"{hop.at_s:.3f} s", room=80) + _label(
-        0, y + 30, signed(wait, "s") if wait else "", style=style, room=80
+        0, y + 30, signed(wait, "s") if wait >= SHORTEST_WAIT_S else "", style=style, room=80
     )
 
 

@@ -59,6 +59,11 @@ def variant_title(variant: VariantResult) -> str:
     return variant.title or variant.name
 
 
+def breakable(text: str) -> str:
+    """The text with places where a narrow column may break it."""
+    return escape(text).replace("_", "_<wbr/>").replace("(", "(<wbr/>")
+
+
 def command(line: str) -> str:
     """A line to type."""
     return f'<pre class="command">{escape(line)}</pre>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from scenarios.report.charts import Caption, IntervalRow, Panel, SwingRow, dot_whisker, panels, tornado
@@ -30,7 +31,7 @@ def curves(study: Study) -> str:
     """Every series over time, one panel a variant."""
     names = names_of(variant.series for variant in study.variants)
     content = "".join(_series(study, name, index) for index, name in enumerate(names))
-    why = "What is left inside over time, one panel a variant; the other variants stand behind it in grey."
+    why = "One run of each variant, one panel a variant; the other variants stand behind it in grey."
     return content and remark(why) + content
 
 
@@ -57,8 +58,11 @@ def value_at(curve: Curve, at_s: float) -> float:
 
 
 def quantile(cdf: Curve, share: float) -> float:
-    """The least latency that at least this share of the observations does not exceed, in s."""
-    return next((latency_s for latency_s, below in cdf if below >= share - 1e-9), cdf[-1][0])
+    """The least latency that at least this share of the observations does not exceed, in s.
+
+    Infinite where fewer were answered at all: the distribution ends below the share.
+    """
+    return next((latency_s for latency_s, below in cdf if below >= share - 1e-9), math.inf)
 
 
 def _series_cells(curve: Curve, aset_s: float | None) -> list[str]:
@@ -72,7 +76,10 @@ def latencies(study: Study) -> str:
     """Every latency distribution, one panel a variant."""
     names = names_of(variant.cdfs for variant in study.variants)
     content = "".join(_latency(study, name, index) for index, name in enumerate(names))
-    why = "Share of observations that took at most so long; time on a logarithmic scale."
+    why = (
+        "Share of observations that took at most so long; time on a logarithmic scale. "
+        "A line that ends below 100 %: the others were never answered."
+    )
     return content and remark(why) + content
 
 
@@ -83,14 +90,17 @@ def _latency(study: Study, name: str, index: int) -> str:
     chart = panels(caption, parts, unit="ratio", is_log=True)
     shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "highest": 1.0}
     rows = (
-        [variant_title(v), *(quantity(quantile(v.cdfs[name], s), "s") for s in shares.values())]
-        for v in variants
+        [variant_title(v), *(_time(quantile(v.cdfs[name], s)) for s in shares.values())] for v in variants
     )
-    return f"<h3>{escape(name)}</h3>" + figure(chart, ["Variant", *shares], rows)
+    return f"<h3>{escape(humanise(name))}</h3>" + figure(chart, ["Variant", *shares], rows)
 
 
 def _median_and_tail(cdf: Curve) -> str:
-    return f"p50 {quantity(quantile(cdf, 0.5), 's')}, p99 {quantity(quantile(cdf, 0.99), 's')}"
+    return f"p50 {_time(quantile(cdf, 0.5))}, p99 {_time(quantile(cdf, 0.99))}"
+
+
+def _time(value_s: float) -> str:
+    return "never" if value_s == math.inf else quantity(value_s, "s")
 
 
 # Differences and sensitivities
@@ -113,13 +123,16 @@ def differences(study: Study) -> str:
 
 def _difference(index: int, comparisons: Sequence[Comparison], titles: dict[str, str]) -> str:
     unit, title = comparisons[0].unit, humanise(comparisons[0].metric).capitalize()
+    reference = _only_reference(comparisons)
     labels = [
-        f"{titles.get(c.variant_a, c.variant_a)} against {titles.get(c.variant_b, c.variant_b)}"
+        titles.get(c.variant_a, c.variant_a)
+        + ("" if reference else f" against {titles.get(c.variant_b, c.variant_b)}")
         for c in comparisons
     ]
     rows = [
         IntervalRow(label, c.mean_difference, c.low, c.high, _interval(c))
         for label, c in zip(labels, comparisons)
+        if not _is_nothing(c)
     ]
     caption = Caption(
         f"difference-{index}", f"Differences in {title}", "Mean paired differences and intervals"
@@ -129,7 +142,21 @@ def _difference(index: int, comparisons: Sequence[Comparison], titles: dict[str,
         for label, c in zip(labels, comparisons)
     )
     headers = ["Variants", "mean difference", "low", "high", "pairs"]
-    return f"<h3>{escape(title)}</h3>" + figure(dot_whisker(caption, rows, unit=unit), headers, cells)
+    against = f" against {titles.get(reference, reference)}" if reference else ""
+    chart = dot_whisker(caption, rows, unit=unit) if rows else ""
+    equal = [label for label, c in zip(labels, comparisons) if _is_nothing(c)]
+    note = f"Exactly no difference: {', '.join(equal)}." if equal else ""
+    return f"<h3>{escape(title + against)}</h3>" + figure(chart, headers, cells, note)
+
+
+def _only_reference(comparisons: Sequence[Comparison]) -> str:
+    """The variant all others were compared with; empty if there are several."""
+    names = {c.variant_b for c in comparisons}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _is_nothing(comparison: Comparison) -> bool:
+    return comparison.low == comparison.high == 0
 
 
 def _signed(unit: str, *values: float) -> list[str]:
@@ -232,13 +259,12 @@ def repeat(study: Study) -> str:
         [
             variant_title(v),
             str(v.replications),
-            quantity(v.wall_s, "s"),
             _seeds(v.seeds),
             repeat_command(study, v.name),
         ]
         for v in study.variants
     )
-    headers = ["Variant", "runs", "wall time", "seeds", "command"]
+    headers = ["Variant", "runs", "seeds", "command"]
     return (
         remark("The same version, scenario and seed give the same result to the bit. The whole study:")
         + command(repeat_command(study))

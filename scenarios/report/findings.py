@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from scenarios.report.charts import MOST_HOPS_DRAWN, BarRow, Caption, Segment, sequence, stacked_bars
-from scenarios.report.elements import Row, command, figure, remark, variant_title, verdict
+from scenarios.report.elements import Row, breakable, command, figure, remark, variant_title, verdict
 from scenarios.report.markup import escape
 from scenarios.report.wording import (
     LIMITS,
@@ -63,7 +64,7 @@ def _missed(requirement: RequirementResult) -> str:
 def _requirement_head(study: Study, name: str) -> str:
     first = next(r for v in study.variants for r in v.requirements if r.name == name)
     why = f' title="{escape(first.why)}"' if first.why else ""
-    expect = escape(first.expect).replace("_", "_<wbr/>").replace("(", "(<wbr/>")
+    expect = breakable(first.expect)
     asked = f"in {quantity(first.probability, 'ratio')} of runs"
     return (
         f'<th scope="col"{why}>{escape(name)}<small class="expect">{expect}</small>'
@@ -110,16 +111,14 @@ def budget(study: Study) -> str:
     variants = [variant for variant in study.variants if variant.time_budget]
     if not variants:
         return ""
-    caption = Caption(
-        "budget", "Time budget of each variant", "Median seconds from ignition until all are out"
-    )
+    caption = Caption("budget", "Time budget of each variant", "Mean seconds from ignition until all are out")
     chart = stacked_bars(caption, [_budget_row(v) for v in variants], unit="s", limit_name="ASET")
     names = names_of([part.name for part in v.time_budget] for v in variants)
     rows = ([variant_title(v), *_budget_cells(v, names)] for v in variants)
     why = (
-        "Where the time goes from ignition until everybody is out (RSET), against the time the place stays "
-        "safe (ASET). The scale is honest: what the IoT design decides (network, rule, actuator) is written "
-        "under each bar."
+        "From ignition until everybody is out (RSET), against the time the place stays safe (ASET). What the "
+        "network and the rule cost is written under each bar. It is the budget of people on foot, who need "
+        "no gate: what a shut gate does to the cars is judged by the requirements above."
     )
     return remark(why) + figure(chart, ["Variant", *names, "RSET", "ASET", "margin"], rows)
 
@@ -127,8 +126,8 @@ def budget(study: Study) -> str:
 def _budget_row(variant: VariantResult) -> BarRow:
     rset, aset = variant.rset_s or 0.0, variant.aset_s
     margin = None if aset is None else aset - rset
-    gate = [part.duration_s for part in variant.time_budget if part.name in _GATE_PARTS]
-    share = sum(gate) / rset if rset else 0.0
+    gate = {part.name: part.duration_s for part in variant.time_budget if part.name in _GATE_PARTS}
+    share = sum(gate.values()) / rset if rset else 0.0
     value = f"out in {quantity(rset, 's')}"
     return BarRow(
         label=variant_title(variant),
@@ -136,7 +135,7 @@ def _budget_row(variant: VariantResult) -> BarRow:
         limit=aset,
         value_text=value if margin is None else f"{value}, margin {signed(margin, 's')}",
         is_bad=margin is not None and margin < 0,
-        note=f"network, rule, actuate: {quantity(sum(gate), 's')}, {number(share * 100, 2)} % of RSET"
+        note=f"{', '.join(gate)}: {quantity(sum(gate.values()), 's')}, {number(share * 100, 2)} % of RSET"
         if gate
         else "",
         note_at=_gate_start(variant.time_budget),
@@ -165,30 +164,47 @@ def _budget_cells(variant: VariantResult, names: Sequence[str]) -> list[str]:
 
 
 def key_figures(study: Study) -> str:
-    """Every metric of every variant."""
+    """Every metric of every variant: a row a metric; those that are the same everywhere in one line."""
     names = names_of(variant.metrics for variant in study.variants)
     if not names:
         return ""
-    rows = "".join(_metric_row(variant, names) for variant in study.variants)
-    head = "".join(f'<th scope="col" class="n">{escape(humanise(name))}</th>' for name in names)
+    cells = {name: [_metric_cell(variant, name) for variant in study.variants] for name in names}
+    same = [name for name, row in cells.items() if len(row) > 1 and len(set(row)) == 1]
+    units = {name: each.unit for variant in study.variants for name, each in variant.metrics.items()}
+    rows = "".join(_metric_row(name, units[name], row) for name, row in cells.items() if name not in same)
+    head = "".join(f'<th scope="col" class="n">{breakable(v.name)}</th>' for v in study.variants)
     return (
         remark("Median over the runs of a variant; below it the range that holds 90 % of the runs.")
-        + f'<div class="scroll"><table><thead><tr><th scope="col">Variant</th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        + f'<div class="scroll"><table class="figures"><thead><tr><th scope="col">Figure</th>{head}</tr>'
+        f"</thead><tbody>{rows}</tbody></table></div>{_same(study.variants[0], same)}"
     )
 
 
-def _metric_row(variant: VariantResult, names: Sequence[str]) -> str:
-    cells = "".join(f'<td class="n">{_metric_cell(variant, name)}</td>' for name in names)
-    return f'<tr><th scope="row">{escape(variant_title(variant))}</th>{cells}</tr>'
+def _metric_row(name: str, unit: str, cells: Sequence[str]) -> str:
+    counted = "" if _unit_in_cell(unit) or unit in name else f" <small>{escape(unit)}</small>"
+    row = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    return f'<tr><th scope="row">{escape(humanise(name))}{counted}</th>{row}</tr>'
 
 
 def _metric_cell(variant: VariantResult, name: str) -> str:
     metric = variant.metrics.get(name)
     if metric is None:
         return ""
-    spread = span(metric.p05, metric.p95, metric.unit) if metric.p05 < metric.p95 else ""
-    return escape(quantity(metric.p50, metric.unit)) + (f"<small>{escape(spread)}</small>" if spread else "")
+    unit = _unit_in_cell(metric.unit)
+    spread = span(metric.p05, metric.p95, unit) if metric.p05 < metric.p95 else ""
+    middle = "never" if metric.p50 == math.inf else quantity(metric.p50, unit)
+    return escape(middle) + (f"<small>{escape(spread)}</small>" if spread else "")
+
+
+def _unit_in_cell(unit: str) -> str:
+    """Units that change their prefix with the value stand beside it; counted things in the row's name."""
+    return unit if unit in {"s", "bytes", "ratio"} else ""
+
+
+def _same(variant: VariantResult, names: Sequence[str]) -> str:
+    known = [(name, variant.metrics[name]) for name in names if name in variant.metrics]
+    listed = "; ".join(f"{humanise(name)} {quantity(each.p50, each.unit)}" for name, each in known)
+    return remark(f"The same in every variant: {listed}.") if listed else ""
 
 
 def chains(study: Study) -> str:
@@ -207,8 +223,8 @@ def chains(study: Study) -> str:
 def _chain(study: Study, variant: VariantResult, requirement: RequirementResult, index: int) -> str:
     title = f"{variant_title(variant)}: {requirement.name}"
     caption = Caption(f"chain-{index}", title, f"Message chain of the worst run. {judgement(requirement)}")
-    shown, left = requirement.chain[:MOST_HOPS_DRAWN], len(requirement.chain) - MOST_HOPS_DRAWN
-    note = f"{count(left, 'more step')} in the JSON report." if left > 0 else ""
+    shown, left = _ends_of(requirement.chain), len(requirement.chain) - MOST_HOPS_DRAWN
+    note = f"{count(left, 'step')} between the first and the last are in the JSON report." if left > 0 else ""
     headers = ["Time", "from", "to", "topic", "note"]
     drawn = figure(sequence(caption, shown), headers, map(_hop_cells, shown), note)
     is_open = ' open="open"' if index == 0 else ""
@@ -218,6 +234,14 @@ def _chain(study: Study, variant: VariantResult, requirement: RequirementResult,
         f"{escape(title)} <small>{escape(judgement(requirement))}</small></summary>"
         f"{drawn}{repeat}</details>"
     )
+
+
+def _ends_of(chain: Sequence[Hop]) -> Sequence[Hop]:
+    """The first and the last steps: how it began, and what ended the wait."""
+    if len(chain) <= MOST_HOPS_DRAWN:
+        return chain
+    half = MOST_HOPS_DRAWN // 2
+    return [*chain[:half], *chain[-half:]]
 
 
 def _hop_cells(hop: Hop) -> Row:

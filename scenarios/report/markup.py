@@ -13,12 +13,14 @@ _UNPRINTABLE = re.compile(
 )
 _SVG_ELEMENTS = """
     svg g path rect circle ellipse line polyline polygon text tspan title desc defs marker symbol use
+    radialGradient stop
 """
 _SVG_ATTRIBUTES = """
     x y x1 y1 x2 y2 dx dy cx cy r rx ry width height d points viewBox preserveAspectRatio transform
     fill fill-opacity fill-rule stroke stroke-opacity stroke-width stroke-dasharray stroke-linecap
     stroke-linejoin opacity text-anchor dominant-baseline font-size font-weight class id role
     aria-label aria-hidden marker-end marker-start refX refY orient markerWidth markerHeight href
+    offset stop-color stop-opacity
 """
 _KNOWN_ELEMENTS = frozenset(_SVG_ELEMENTS.split())
 _KNOWN_ATTRIBUTES = frozenset(_SVG_ATTRIBUTES.split())

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import files
 
+from devices_models.world import floor_plan
 from scenarios.report import evidence, findings
 from scenarios.report.markup import escape
 from scenarios.report.wording import LIMITS, count, quantity, requirement_names
 from scenarios.results import Study
 
+HASH_CHARACTERS = 16
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -33,7 +35,7 @@ def page(study: Study) -> str:
 
 
 def _style() -> str:
-    return files(__package__ or "").joinpath("report.css").read_text("utf-8")
+    return files(__package__ or "").joinpath("report.css").read_text("utf-8") + floor_plan.STYLE
 
 
 def _header(study: Study) -> str:
@@ -43,7 +45,7 @@ def _header(study: Study) -> str:
         f"{count(len(study.variants), 'variant')}",
         "Simulated": f"{count(runs, 'run')} in {quantity(study.duration_s, 's')}",
         "Created": study.created,
-        "Scenario": study.scenario_hash,
+        "Scenario hash": study.scenario_hash[:HASH_CHARACTERS],
         "Seed": str(study.seed),
         "Version": study.product_version,
         "Host": study.host,
@@ -65,7 +67,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[Study], str]], ...] = (
     ("answer", "The answer", findings.answer),
     ("budget-of-time", "Where the time goes", findings.budget),
     ("figures", "Key figures", findings.key_figures),
-    ("curves", "Who is still inside", evidence.curves),
+    ("curves", "Over time", evidence.curves),
     ("differences", "Differences between variants", evidence.differences),
     ("latencies", "How long messages take", evidence.latencies),
     ("sensitivities", "What moves the margin", evidence.swings),
