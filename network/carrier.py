@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from network.connection import COPIED, Connections
 from network.link import Link
+from network.media.ride import IN_MEDIUM, Ride
 from network.topology import Path, Topology
 from network.transport import Tcp
 from twin.kernel.flight import Flight
@@ -64,8 +65,12 @@ class Network:
 
     @property
     def held_count(self) -> int:
-        """Messages kept by links on hold, or waiting at their node for an earlier one of the connection."""
-        return sum(map(len, self._held.values())) + self._connections.waiting_count
+        """Messages kept by links on hold, or waiting at their node for an earlier one of the connection, or
+        for their turn in a shared medium.
+        """
+        media = (link.medium for link in self.topology.links.values() if link.medium is not None)
+        in_media = sum(medium.waiting_count for medium in media)
+        return sum(map(len, self._held.values())) + self._connections.waiting_count + in_media
 
     def release_held(self, link: Link) -> None:
         """Let what the link kept go on, in order, unless another hold is in force."""
@@ -158,6 +163,9 @@ class Network:
             self._hold(flight, link, self._next)
         elif link.cause == COPIED:
             self._copy(flight, link)
+        elif link.cause == IN_MEDIUM:
+            timeline = self._timeline
+            link.enter_medium(Ride(flight, flight.size_bytes, link, timeline, self._resume, timeline.lose))
         else:
             self._timeline.lose(flight, link.name, link.cause)
 
@@ -172,12 +180,21 @@ class Network:
         stage = link.stopped_at
         now = getattr(link.stages[stage], "at_s", self._timeline.now)
         for each in (flight, copy):
-            at_s = link.release_after(stage, now, each.size_bytes)
-            if at_s is None:
-                self._stop(each, link)
-                continue
-            link.personal_byte_count += each.message.personal_bytes
-            self._timeline.schedule(at_s, each, self._next if each.hop + 1 < len(each.path) else self._arrive)
+            self._leave(each, link, link.release_after(stage, now, each.size_bytes))
+
+    def _resume(self, flight: Carried, link: Link) -> None:
+        """A shared medium lets the message out: it runs through the stages behind."""
+        self._leave(flight, link, link.release_after(-1, self._timeline.now, flight.size_bytes))
+
+    def _leave(self, flight: Carried, link: Link, at_s: float | None) -> None:
+        """The link lets the flight out at this time, or stopped it."""
+        if at_s is None:
+            self._stop(flight, link)
+            return
+        link.personal_byte_count += flight.message.personal_bytes
+        self._timeline.schedule(
+            at_s, flight, self._next if flight.hop + 1 < len(flight.path) else self._arrive
+        )
 
     def _hold(self, flight: Flight, link: Link, again: Then) -> None:
         held = self._held.setdefault(link, deque())

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from network.catalogue import access_stages, link_figures
+from network.media.ride import IN_MEDIUM, Ride, SharedMedium
 from network.stages.jitter import Jitter
 from network.stages.loss import Loss
 from network.transport import Tcp
@@ -71,21 +72,25 @@ class Link:
     `is_up` is what the interfaces at its ends can see; `cut_count` counts the partitions that make it a
     black hole, which they cannot see. After `release` returned None, `cause` says why, and `stopped_at` at
     which stage. Faults stand in layers around the `stages`. `provenance` tells
-    what the figures rest on; `wide_area` is there in links made by `Link.wan`.
+    what the figures rest on; `wide_area` is there in links made by `Link.wan`, `medium` where devices share
+    one (`join`), and `air_s` counts the seconds that it sent there.
     """
 
     __slots__ = (
         "_bare",
         "_is_clear",
         "_layers",
+        "_medium_s",
         "_releases",
         "_stages",
+        "air_s",
         "byte_count",
         "cause",
         "cut_count",
         "down_count",
         "hold_count",
         "is_up",
+        "medium",
         "message_count",
         "name",
         "personal_byte_count",
@@ -122,6 +127,9 @@ class Link:
         self.personal_byte_count = 0
         self.provenance = provenance
         self.wide_area: WideArea | None = None
+        self.medium: SharedMedium | None = None
+        self.air_s = 0.0
+        self._medium_s = 0.0
         self._is_clear = True
         self._layers: tuple[Layer, ...] = ()
         self.stages = tuple(stages)
@@ -242,10 +250,23 @@ class Link:
         self.stopped_at = stage
         self.cause = getattr(self._stages[stage], "cause", "loss")
 
+    def join(self, medium: SharedMedium, mean_s: float) -> None:
+        """Let messages pass a shared medium, which takes `mean_s` when it is idle, before the stages."""
+        self.medium = medium
+        self._medium_s = mean_s
+        self._clear()
+
+    def enter_medium(self, ride: Ride) -> None:
+        """Hand a message over to the medium; it goes on with `release_after(-1, ...)`."""
+        if self.medium is not None:
+            self.message_count += 1
+            self.byte_count += ride.size_bytes
+            self.medium.take(ride)
+
     @property
     def expected_delay_s(self) -> float:
         """Mean delay of a small message through empty queues."""
-        return float(sum(getattr(stage, "mean_s", 0.0) for stage in self._stages))
+        return self._medium_s + float(sum(getattr(stage, "mean_s", 0.0) for stage in self._stages))
 
     def set_up(self, *, is_up: bool) -> None:
         """Take the link down or bring it back; who routes over it must be told (see Topology)."""
@@ -278,9 +299,12 @@ class Link:
         self._clear()
 
     def _clear(self) -> None:
-        self._is_clear = self.is_up and not self.cut_count and not self.hold_count
+        is_open = self.is_up and not self.cut_count and not self.hold_count
+        self._is_clear = is_open and self.medium is None
 
     def _obstacle(self) -> str:
         if self.hold_count:
             return "held"
-        return "partition" if self.is_up else "link down"
+        if not self.is_up:
+            return "link down"
+        return "partition" if self.cut_count else IN_MEDIUM

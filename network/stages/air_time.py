@@ -24,13 +24,13 @@ def is_low_rate(spreading_factor: int) -> bool:
     return symbol_s(spreading_factor) > 0.016
 
 
-def air_time_s(spreading_factor: int, payload_bytes: int) -> float:
-    """Seconds a LoRaWAN uplink of so many application bytes is on the air.
+def air_time_s(spreading_factor: int, payload_bytes: int, *, has_checksum: bool = True) -> float:
+    """Seconds a LoRaWAN frame of so many application bytes is on the air; a downlink has no checksum.
 
-    SX1276 datasheet 4.1.1.7 with 125 kHz, coding rate 4/5, explicit header, CRC, 13 bytes of LoRaWAN.
+    SX1276 datasheet 4.1.1.7 with 125 kHz, coding rate 4/5, explicit header, 13 bytes of LoRaWAN.
     """
     sf = spreading_factor
-    bits = 8 * (payload_bytes + LORAWAN_HEADER_BYTES) - 4 * sf + 28 + 16
+    bits = 8 * (payload_bytes + LORAWAN_HEADER_BYTES) - 4 * sf + 28 + 16 * has_checksum
     symbols = 8 + max(math.ceil(bits / (4 * (sf - 2 * is_low_rate(sf)))) * 5, 0)
     return (PREAMBLE_SYMBOLS + 4.25 + symbols) * symbol_s(sf)
 
