@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, ParamSpec, Protocol, TypeVar
 
 from scenarios.assembly import Assembly, Blueprint
@@ -223,9 +224,10 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
         while not _is_enough(run, plan):
             batch = range(len(run.outcomes), min(len(run.outcomes) + AHEAD * _cores(), MOST_REPLICATIONS))
             for future in [_submit(run.variant, plan, i, executor) for i in batch]:
-                outcome = future.result()
-                if not _is_enough(run, plan):
-                    run.take(outcome)
+                if _is_enough(run, plan):
+                    future.cancel()
+                else:
+                    run.take(future.result())
             if watcher:
                 watcher.advance(run.variant.name, done, max(planned, done))
         _explain(run, executor)
@@ -276,13 +278,25 @@ def _explain(run: VariantRun, executor: Executor) -> None:
 
 
 class _Here(Executor):
-    """Runs in this process, at once."""
+    """Runs in this process, each call when its result is wanted."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run now."""
-        future: Future[T] = Future()
-        future.set_result(function(*args, **kwargs))
-        return future
+        """Run later."""
+        return _Later(partial(function, *args, **kwargs))
+
+
+class _Later(Future[T]):
+    """A call that nobody else makes."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__()
+        self._call = call
+
+    def result(self, timeout: float | None = None) -> T:
+        """Run now, unless it ran before."""
+        if not self.done():
+            self.set_result(self._call())
+        return super().result(timeout)
 
 
 @contextmanager
