@@ -59,7 +59,7 @@ def test_a_subscription_is_granted_and_served_at_the_lower_qos(bench):
     """A subscriber gets a publication at the lower of the published and the granted QoS."""
     bench.connect("a")
     assert bench.subscribe("a", "t/+", qos=2, packet_id=4) == [
-        Send("a", Message("", qos=1, kind="suback", packet_id=4))
+        Send("a", Message("", qos=2, kind="suback", packet_id=4))
     ]
     assert bench.publish("t/1", qos=1) == [Send("a", Message("t/1", b"x", qos=1, packet_id=1))]
     assert bench.publish("t/1", qos=0) == [Send("a", Message("t/1", b"x"))]

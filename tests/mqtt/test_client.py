@@ -320,7 +320,7 @@ def test_a_cold_session_with_nothing_to_say_does_not_reconnect(context):
     assert sent(client.woken(TIMER, context)) == []
 
 
-def test_qos_2_is_refused(context):
-    """The client says which QoS levels it speaks."""
-    with pytest.raises(InputError, match="QoS 0 and 1"):
-        connected(context).publish(reading(1, qos=2), context)
+def test_a_qos_of_three_is_refused(context):
+    """The client says which QoS levels there are."""
+    with pytest.raises(InputError, match="0, 1 or 2"):
+        connected(context).publish(reading(1, qos=3), context)

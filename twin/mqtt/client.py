@@ -1,4 +1,4 @@
-"""The client's side of an MQTT 3.1.1 connection, sans-IO.
+"""The client's side of an MQTT 3.1.1 or 5 connection, sans-IO.
 
 The owner is a behaviour: it hands in what happened and performs the effects that come back.
 
@@ -14,11 +14,26 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from msgspec.structs import replace
+
 from twin.errors import InputError
-from twin.kernel.behaviour import Context, Effect, NodeId, Received, Send, Wake
-from twin.message import Message
-from twin.mqtt.outbox import QUEUE_LIMIT, DropPolicy, Outbox
-from twin.mqtt.packets import ACCEPTED, Connect, Will, connect_message, read_connack
+from twin.kernel.behaviour import Context, Drop, Effect, NodeId, Received, Send, Wake
+from twin.message import Message, Properties
+from twin.mqtt.outbox import INFLIGHT_LIMIT, QUEUE_LIMIT, DropPolicy, Outbox
+from twin.mqtt.packets import (
+    ACCEPTED,
+    PACKET_ID_NOT_FOUND,
+    PACKET_LIMIT_BYTES,
+    PLAIN,
+    Connack,
+    Connect,
+    Version,
+    Will,
+    connect_message,
+    packet_bytes,
+    read_connack,
+    spoken,
+)
 from twin.mqtt.topics import check_filter
 from twin.units import Seconds
 
@@ -31,11 +46,15 @@ State: TypeAlias = Literal["closed", "connecting", "connected", "waiting"]
 
 @dataclass(slots=True)
 class ClientSession:
-    """A client of one broker with QoS 0 and 1, an offline queue and automatic reconnection.
+    """A client of one broker with QoS 0, 1 and 2, an offline queue and automatic reconnection.
 
     A `warm` session connects at the start and stays; a `cold` one connects for the next publication and
     disconnects after `idle_close_s` without one. With `starts_connected` the handshake happened before
     the run. `drop` says which message goes when the offline queue is full. `keep_alive_s` 0 means off.
+
+    With `version` "5" the broker keeps a session that is not clean for `session_expiry_s` after the
+    connection, the first `topic_alias_count` topics of a connection (as far as the broker allows) are sent
+    by their alias, and what is longer than the broker takes is given up.
     """
 
     broker: NodeId
@@ -51,10 +70,17 @@ class ClientSession:
     queue_limit: int = QUEUE_LIMIT
     drop: DropPolicy = "newest"
     will: Will | None = None
+    version: Version = "3.1.1"
+    session_expiry_s: Seconds = 3600.0
+    topic_alias_count: int = 0
 
     state: State = field(init=False, default="closed")
-    filters: dict[str, int] = field(init=False, default_factory=dict)
+    filters: dict[str, tuple[int, Properties]] = field(init=False, default_factory=dict)
     outbox: Outbox = field(init=False)
+    received_ids: set[int] = field(init=False, default_factory=set)
+    aliases: dict[str, int] = field(init=False, default_factory=dict)
+    alias_limit: int = field(init=False, default=0)
+    packet_limit_bytes: int = field(init=False, default=PACKET_LIMIT_BYTES)
     failures: int = field(init=False, default=0)
     last_sent_s: float = field(init=False, default=0.0)
     last_received_s: float = field(init=False, default=0.0)
@@ -62,7 +88,8 @@ class ClientSession:
     is_ping_outstanding: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.queue_limit, self.drop)
+        self.outbox = Outbox(self.queue_limit, self.drop, self.version)
+        self.alias_limit = self.topic_alias_count if self.version == "5" else 0
 
     @property
     def is_connected(self) -> bool:
@@ -84,23 +111,35 @@ class ClientSession:
 
     def publish(self, message: Message, context: Context) -> list[Effect]:
         """Send the message, or hold it until the broker can be reached (QoS 0 as well)."""
-        if message.qos > 1:
-            raise InputError(f"topic {message.topic!r}: the client speaks QoS 0 and 1, not {message.qos}")
+        if not 0 <= message.qos <= 2:
+            raise InputError(f"topic {message.topic!r}: QoS is 0, 1 or 2, not {message.qos}")
+        if self.packet_limit_bytes < PACKET_LIMIT_BYTES and packet_bytes(message) > self.packet_limit_bytes:
+            return [Drop(message, "packet too large")]
         self.last_publication_s = context.now
-        effects = self._sent(self.outbox.offer(message, context.trace, self._peer), context)
+        effects = self._sent(self.outbox.offer(message, context.trace, self._peer, context.now), context)
         if self.state == "closed":
             effects += self._connect(context)
         return effects
 
-    def subscribe(self, topic_filter: str, qos: int = 1) -> list[Effect]:
-        """Subscribe now or as soon as connected; raise InputError for an invalid filter."""
+    def subscribe(self, topic_filter: str, qos: int = 1, options: Properties = PLAIN) -> list[Effect]:
+        """Subscribe now or as soon as connected, in MQTT 5 with options; raise InputError for an invalid
+        filter.
+        """
         check_filter(topic_filter)
-        self.filters[topic_filter] = qos
-        return [self._subscription(topic_filter, qos)] if self.is_connected else []
+        self.filters[topic_filter] = (qos, options)
+        return [self._subscription(topic_filter)] if self.is_connected else []
+
+    def unsubscribe(self, topic_filter: str) -> list[Effect]:
+        """End a subscription, now if connected."""
+        self.filters.pop(topic_filter, None)
+        if not self.is_connected:
+            return []
+        packet_id = self.outbox.next_packet_id()
+        return [Send(self.broker, self._packet("unsubscribe", packet_id, topic=topic_filter))]
 
     def close(self) -> list[Effect]:
         """Disconnect in good order; the broker discards the will."""
-        farewell = [Send(self.broker, Message("", kind="disconnect"))] if self.is_connected else []
+        farewell = [Send(self.broker, self._packet("disconnect"))] if self.is_connected else []
         return [*farewell, *self._closed()]
 
     # what happens to it ------------------------------------------------------------------------------
@@ -114,10 +153,14 @@ class ClientSession:
         message = event.message
         match message.kind:
             case "publish":
-                return self._accept(message, context), [message]
-            case "puback":
+                return self._accept(message, context)
+            case "puback" | "pubcomp":
                 self.outbox.acknowledge(message.packet_id)
                 return self._drain(context), []
+            case "pubrec":
+                return self._pubrec(message, context), []
+            case "pubrel":
+                return self._pubrel(message, context), []
             case "connack" if self.state == "connecting":
                 return self._answered(message, context), []
             case "disconnect" if self.state == "connected":
@@ -150,7 +193,16 @@ class ClientSession:
     def _connect(self, context: Context) -> list[Effect]:
         self.state = "connecting"
         self.last_sent_s = context.now
-        connect = Connect(self.client_id, self.keep_alive_s, self.clean_session, self.will)
+        self.aliases.clear()
+        expiry_s = 0 if self.clean_session or self.version == "3.1.1" else math.ceil(self.session_expiry_s)
+        connect = Connect(
+            self.client_id,
+            self.keep_alive_s,
+            self.clean_session,
+            self.will,
+            version=self.version,
+            session_expiry_s=expiry_s,
+        )
         return [Send(self.broker, connect_message(connect)), Wake(self.connect_timeout_s, TIMER)]
 
     def _answered(self, message: Message, context: Context) -> list[Effect]:
@@ -159,12 +211,20 @@ class ClientSession:
             return self._lost(context)
         effects: list[Effect] = []
         self.failures = 0
+        self._heed(connack)
         if connack.is_session_present:
-            effects += self.outbox.redeliver(self.broker)
+            effects += self._dressed(self.outbox.redeliver(self.broker))
         else:
+            self.received_ids.clear()
             effects += self._subscribe_all()
             self.outbox.renew()
         return effects + self._connected(context)
+
+    def _heed(self, connack: Connack) -> None:
+        """Keep to what the broker can take (MQTT 5)."""
+        self.outbox.window = min(INFLIGHT_LIMIT, connack.receive_maximum)
+        self.alias_limit = min(self.topic_alias_count, connack.topic_alias_maximum)
+        self.packet_limit_bytes = connack.maximum_packet_bytes
 
     def _connected(self, context: Context) -> list[Effect]:
         self.state = "connected"
@@ -199,7 +259,7 @@ class ClientSession:
             return [Wake(self.keep_alive_s - quiet_s, TIMER)]
         self.is_ping_outstanding = True
         self.last_sent_s = context.now
-        return [Send(self.broker, Message("", kind="pingreq")), Wake(self.keep_alive_s, TIMER)]
+        return [Send(self.broker, self._packet("pingreq")), Wake(self.keep_alive_s, TIMER)]
 
     def _close_when_idle(self, context: Context) -> list[Effect]:
         if not self.is_connected:
@@ -217,22 +277,68 @@ class ClientSession:
         return self.broker if self.state == "connected" else None
 
     def _drain(self, context: Context) -> list[Effect]:
-        return self._sent(self.outbox.drain(self.broker), context) if self.is_connected else []
+        return self._sent(self.outbox.drain(self.broker, context.now), context) if self.is_connected else []
 
     def _sent(self, effects: list[Effect], context: Context) -> list[Effect]:
         if self._peer is not None and effects:
             self.last_sent_s = context.now
-        return effects
+        return self._dressed(effects)
 
-    def _accept(self, message: Message, context: Context) -> list[Effect]:
+    def _dressed(self, effects: list[Effect]) -> list[Effect]:
+        """Publications by the aliases of their topics."""
+        return [self._aliased(effect) for effect in effects] if self.alias_limit else effects
+
+    def _aliased(self, effect: Effect) -> Effect:
+        if not isinstance(effect, Send) or effect.message.kind != "publish":
+            return effect
+        message = effect.message
+        is_known = message.topic in self.aliases
+        if not is_known and len(self.aliases) >= self.alias_limit:
+            return effect
+        alias = self.aliases.setdefault(message.topic, len(self.aliases) + 1)
+        said = replace(message.properties or PLAIN, topic_alias=alias, is_topic_omitted=is_known)
+        return replace(effect, message=replace(message, properties=said))
+
+    def _accept(self, message: Message, context: Context) -> tuple[list[Effect], list[Message]]:
+        """Acknowledge, and hand on; at QoS 2 only what is not there already [MQTT-4.3.3-2]."""
         if message.qos == 0:
-            return []
+            return [], [message]
         self.last_sent_s = context.now
-        return [Send(self.broker, Message("", kind="puback", packet_id=message.packet_id))]
+        packet_id = message.packet_id
+        if message.qos == 1:
+            return [Send(self.broker, self._packet("puback", packet_id))], [message]
+        is_new = packet_id not in self.received_ids
+        self.received_ids.add(packet_id)
+        return [Send(self.broker, self._packet("pubrec", packet_id))], [message] if is_new else []
+
+    def _pubrec(self, message: Message, context: Context) -> list[Effect]:
+        """The broker has it, or (MQTT 5, reason 0x80 and above) refuses it."""
+        if message.properties is not None and message.properties.reason_code >= 0x80:
+            self.outbox.acknowledge(message.packet_id)
+            return self._drain(context)
+        self.last_sent_s = context.now
+        return self.outbox.release(message.packet_id, self.broker)
+
+    def _pubrel(self, message: Message, context: Context) -> list[Effect]:
+        self.last_sent_s = context.now
+        is_known = message.packet_id in self.received_ids
+        self.received_ids.discard(message.packet_id)
+        pubcomp = self._packet("pubcomp", message.packet_id, 0 if is_known else PACKET_ID_NOT_FOUND)
+        return [Send(self.broker, pubcomp)]
+
+    def _packet(self, kind: str, packet_id: int = 0, reason_code: int = 0, topic: str = "") -> Message:
+        """A control packet in the session's version."""
+        said = spoken(self.version)
+        if reason_code and said is not None:
+            said = Properties(reason_code)
+        return Message(topic, kind=kind, packet_id=packet_id, properties=said)
 
     def _subscribe_all(self) -> list[Effect]:
-        return [self._subscription(topic_filter, qos) for topic_filter, qos in self.filters.items()]
+        return [self._subscription(topic_filter) for topic_filter in self.filters]
 
-    def _subscription(self, topic_filter: str, qos: int) -> Send:
+    def _subscription(self, topic_filter: str) -> Send:
+        qos, options = self.filters[topic_filter]
+        said = options if self.version == "5" else None
         packet_id = self.outbox.next_packet_id()
-        return Send(self.broker, Message(topic_filter, qos=qos, kind="subscribe", packet_id=packet_id))
+        subscribe = Message(topic_filter, qos=qos, kind="subscribe", packet_id=packet_id, properties=said)
+        return Send(self.broker, subscribe)
