@@ -37,13 +37,19 @@ def curves(study: Study) -> str:
 
 def _series(study: Study, name: str, index: int) -> str:
     variants = [variant for variant in study.variants if variant.series.get(name)]
-    title = humanise(name).capitalize()
+    title = _series_title(name)
     parts = [Panel(variant_title(v), v.series[name], v.aset_s, _at_limit(v, name)) for v in variants]
     caption = Caption(f"series-{index}", title, f"{title} over time, with the available safe egress time")
     chart = panels(caption, parts, unit="", is_log=False, marker_name="ASET")
     rows = ([variant_title(v), *_series_cells(v.series[name], v.aset_s)] for v in variants)
     headers = ["Variant", "at the start", "at ASET", "at the end", "last change at"]
     return f"<h3>{escape(title)}</h3>" + figure(chart, headers, rows)
+
+
+def _series_title(name: str) -> str:
+    """The name as prose; a metre suffix becomes words."""
+    text = humanise(name.removesuffix("_m")) + (" in m" if name.endswith("_m") else "")
+    return text[:1].upper() + text[1:]
 
 
 def _at_limit(variant: VariantResult, name: str) -> str:
