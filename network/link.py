@@ -264,6 +264,11 @@ class Link:
             self.medium.take(ride)
 
     @property
+    def medium_s(self) -> float:
+        """Mean time in the shared medium when it is idle."""
+        return self._medium_s
+
+    @property
     def expected_delay_s(self) -> float:
         """Mean delay of a small message through empty queues."""
         return self._medium_s + float(sum(getattr(stage, "mean_s", 0.0) for stage in self._stages))
