@@ -5,7 +5,13 @@ import itertools
 
 import pytest
 
+from network.carrier import Network
+from network.link import Link
+from network.media.cells import Cells
+from network.stages.gilbert_elliott import GilbertElliott
+from network.topology import Topology
 from twin.kernel.flight import Flight
+from twin.kernel.randomness import Streams
 from twin.message import Message
 
 
@@ -80,3 +86,39 @@ class Fates:
 @pytest.fixture
 def fates():
     return Fates
+
+
+class Cell:
+    """Devices `d1`, `d2`, ... around a gateway, on one technology, with their timeline."""
+
+    def __init__(self, technology, count=1, *, seed=1, has_losses=False, lora=None, **options):
+        self.timeline = HeapTimeline()
+        topology = Topology()
+        self.streams = Streams(seed)
+        self.cells = Cells(self.streams)
+        if lora is not None:
+            self.cells.shared("g", "lorawan", lambda: lora)
+        self.links = {}
+        for number in range(1, count + 1):
+            device = f"d{number}"
+            for source, to, is_down in ((device, "g", False), ("g", device, True)):
+                link = Link.access(f"{source}>{to}", source, to, technology, self.streams, is_down=is_down)
+                if not has_losses:
+                    kept = (stage for stage in link.stages if not isinstance(stage, GilbertElliott))
+                    link.stages = tuple(kept)
+                self.cells.join(link, technology, is_down=is_down, **options)
+                self.links[source, to] = link
+                topology.add_link(link)
+        self.network = Network(topology)
+
+    def send(self, at_s, source, to, size_bytes=20, topic="m"):
+        self.timeline.send_at(at_s, self.network, source, to, Message(topic, b"x" * size_bytes))
+
+    def run(self, until_s=float("inf")):
+        self.timeline.run(until_s)
+        return self.timeline
+
+
+@pytest.fixture
+def cell():
+    return Cell
