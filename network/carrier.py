@@ -10,7 +10,7 @@ from network.connection import COPIED, Connections
 from network.link import Link
 from network.media.ride import IN_MEDIUM, Ride
 from network.topology import Path, Topology
-from network.transport import Tcp
+from network.transport import Connected
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
 
@@ -27,7 +27,7 @@ class Network:
         self._timeline: Timeline
         self._version = -1
         self._paths: dict[str, dict[str, Path]] = {}
-        self._transports: dict[tuple[str, str], Tcp | None] = {}
+        self._transports: dict[tuple[str, str], Connected | None] = {}
         self._held: dict[Link, deque[tuple[Flight, Then]]] = {}
         self._next: Then = (self._advance,)
         self._arrive: Then = ()
@@ -126,7 +126,7 @@ class Network:
             self._paths.setdefault(flight.source, {})[flight.to] = path
             self.carry(flight, self._timeline)
 
-    def _transport(self, source: str, to: str) -> Tcp | None:
+    def _transport(self, source: str, to: str) -> Connected | None:
         """TCP if any link of the path asks for it, up or down."""
         pair = (source, to)
         if pair not in self._transports:
@@ -134,7 +134,7 @@ class Network:
             self._transports[pair] = next((link.tcp for link in path if link.tcp is not None), None)
         return self._transports[pair]
 
-    def _may_connect(self, flight: Carried, tcp: Tcp) -> bool:
+    def _may_connect(self, flight: Carried, tcp: Connected) -> bool:
         self._connects[frozenset((flight.source, flight.to))] += 1
         for refusal in self._refusals:
             cause = refusal(flight.source, flight.to, tcp)
@@ -212,5 +212,5 @@ class Appointment:
 
 
 Then = tuple[Callable[[Flight], None], ...]
-Refusal: TypeAlias = Callable[[str, str, Tcp], str | None]
+Refusal: TypeAlias = Callable[[str, str, Connected], str | None]
 """Why a connection from a node to another fails, or None."""

@@ -1,84 +1,40 @@
 """TCP at the level of messages: handshakes, retransmission, order.
 
-A lost segment is sent again when its time-out ends, each attempt a real traversal of the path; a black hole
-is an attempt that is lost, so a healed partition shows TCP's lag. The message arrives after the attempt that
-gets through, and not before the earlier messages of its connection.
+Each attempt is a real traversal of the path; a black hole is an attempt that is lost, so a healed partition
+shows TCP's lag. A lost message waits in its flow until the flow's next repair (see network.flow), or, with
+a fixed time-out, until its own time-out ends. It arrives after the attempt that gets through, and not before
+the earlier messages of its connection.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, TypeAlias
 
+from network.dns import RETRY_S
+from network.flow import Alarm, Carried, Flow, Segment
 from network.link import Link
+from network.media.ride import IN_MEDIUM, Ride
+from network.tcp import INITIAL_WINDOW_COUNT, transfer_s
 from network.topology import Path, Topology
-from network.transport import GIVE_UP_S, MOST_RTO_S, SYN_RTO_S, Tcp
+from network.transport import GIVE_UP_S, MAXIMUM_SEGMENT_BYTES, MOST_RTO_S, SYN_RTO_S, Connected
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
 
 SEND_BUFFER_BYTES = 4_194_304  # Linux tcp_wmem, the largest
-SYN_LEGS = 2
+FULL_SEGMENT_BYTES = 1500
+MOST_DRAWS = 64
 COPIED = "duplicate"
 """Cause of a stage that stops a message only to let it go on twice; the receiver drops the second."""
+TIES_S = 1e-9
+RANDOM_CAUSES = ("loss", "burst")
 
-Carried: TypeAlias = Any  # a Flight, whose `path` is its Segment here
 Then: TypeAlias = tuple[Callable[[Flight], None], ...]
 
 
-class Segment:
-    """The transport's notes on one message: stands in the flight's `path`.
-
-    `leg` counts the one-way trips of the handshake that are done, `last_leg` those it needs.
-    """
-
-    __slots__ = (
-        "cause",
-        "deadline_s",
-        "first_s",
-        "flow",
-        "has_been_lost",
-        "is_arrived",
-        "is_free",
-        "last_leg",
-        "leg",
-        "links",
-        "rto_s",
-        "sent_s",
-    )
-
-    def __init__(self, flow: Flow, now: float) -> None:
-        self.flow = flow
-        self.links: Path = ()
-        self.first_s = self.sent_s = now
-        self.rto_s = flow.rto_s
-        self.leg = self.last_leg = 0
-        self.deadline_s = now
-        self.cause = ""
-        self.has_been_lost = self.is_arrived = self.is_free = False
-
-    @property
-    def is_shaking_hands(self) -> bool:
-        """Whether the handshake before the message is still going on."""
-        return self.leg < self.last_leg
-
-
-class Flow:
-    """One direction of a connection: what was sent and has not been handed over, in order."""
-
-    __slots__ = ("byte_count", "flights", "rto_s", "source", "tcp", "to")
-
-    def __init__(self, source: str, to: str, tcp: Tcp) -> None:
-        self.source = source
-        self.to = to
-        self.tcp = tcp
-        self.rto_s = tcp.least_rto_s
-        self.flights: deque[Carried] = deque()
-        self.byte_count = 0
-
-
 class Connections:
-    """All TCP connections of a network: one per pair of nodes."""
+    """All connections of a network that keep order: one per pair of nodes."""
 
     def __init__(self, topology: Topology, hold: Callable[[Flight, Link, Then], None]) -> None:
         self._topology = topology
@@ -90,32 +46,41 @@ class Connections:
         self._again: Then = (self._transmit,)
         self._next: Then = (self._advance,)
         self._end: Then = (self._reach,)
+        self._alarm: Any = (self._repair,)
 
     @property
     def waiting_count(self) -> int:
-        """Messages that reached their node and wait there for an earlier one."""
-        return sum(flight.path.is_arrived for flow in self._flows.values() for flight in flow.flights)
+        """Messages that wait at their node for an earlier one, or at their sender to be sent again."""
+        return sum(
+            len(flow.lost) + sum(flight.path.is_arrived for flight in flow.flights)
+            for flow in self._flows.values()
+        )
 
-    def send(self, flight: Carried, tcp: Tcp, timeline: Timeline) -> None:
+    def send(self, flight: Carried, tcp: Connected, timeline: Timeline) -> None:
         """Send over the connection of the flight's two nodes, which a "connect" opens afresh."""
         self._timeline = timeline
         if self._version != self._topology.version:
             self._forget()
-        if flight.message.kind in {"connect", "disconnect"}:
+        message = flight.message
+        kind = message.kind
+        if kind == "connect" or kind == "disconnect":  # noqa: PLR1714  (twice as fast as a set)
             self._close(flight.source, flight.to, "connection closed")
-        flow = self._flow(flight.source, flight.to, tcp)
-        flight.size_bytes = tcp.framing(flight.message)
-        if flow.byte_count + flight.size_bytes > SEND_BUFFER_BYTES:
-            self._timeline.lose(flight, flight.source, "send buffer full")
+        flow = self._flows.get((flight.source, flight.to)) or self._flow(flight.source, flight.to, tcp)
+        flight.size_bytes = size_bytes = tcp.framing(message) + flow.owed_bytes
+        flow.owed_bytes = 0
+        if flow.byte_count + size_bytes > SEND_BUFFER_BYTES:
+            timeline.lose(flight, flight.source, "send buffer full")
             return
-        flight.path = segment = Segment(flow, self._timeline.now)
+        now = timeline.now
+        flight.path = segment = Segment(flow, now)
         flow.flights.append(flight)
-        flow.byte_count += flight.size_bytes
-        if flight.message.kind == "connect":
-            segment.last_leg = 2 * tcp.handshake_round_trips
-            segment.deadline_s = segment.first_s + tcp.connect_timeout_s
-            segment.rto_s = SYN_RTO_S
-        self._transmit(flight)
+        flow.byte_count += size_bytes
+        if kind == "connect":
+            self._begin(flight, segment, tcp)
+        elif size_bytes > FULL_SEGMENT_BYTES:
+            self._begin_long(flight, segment)
+        else:
+            self._transmit(flight)
 
     def reset(self, links: frozenset[Link], cause: str) -> list[tuple[str, str]]:
         """End the connections whose path crosses one of the links; return their pairs of nodes."""
@@ -125,19 +90,52 @@ class Connections:
             self._close(source, to, cause)
         return pairs
 
-    def _flow(self, source: str, to: str, tcp: Tcp) -> Flow:
+    def _begin(self, flight: Carried, segment: Segment, tcp: Connected) -> None:
+        """Start the handshake that goes before a "connect"."""
+        segment.last_leg = len(tcp.handshake_bytes)
+        segment.deadline_s = segment.first_s + tcp.connect_timeout_s
+        segment.rto_s = RETRY_S if tcp.name_trips else SYN_RTO_S
+        own_bytes, peer_bytes = tcp.rest_bytes
+        flight.size_bytes += own_bytes
+        segment.flow.byte_count += own_bytes
+        if peer_bytes:
+            self._flow(flight.to, flight.source, tcp).owed_bytes = peer_bytes
+        self._transmit(flight)
+
+    def _begin_long(self, flight: Carried, segment: Segment) -> None:
+        """Send more than a segment: the last of them waits for the window to open (slow start)."""
+        flow = segment.flow
+        segment.segment_count = count = -(-flight.size_bytes // FULL_SEGMENT_BYTES)
+        now = self._timeline.now
+        if flow.is_fixed:
+            self._transmit(flight)
+            return
+        if now - flow.last_sent_s > flow.clock.rto_s:
+            flow.window_count = INITIAL_WINDOW_COUNT
+        wait_s = 0.0
+        if count > flow.window_count:
+            loss_ratio = _loss_ratio(self._path(flow.source, flow.to) or ())
+            srtt_s = flow.clock.srtt_s
+            wait_s = transfer_s(count, flow.window_count, srtt_s, loss_ratio, MAXIMUM_SEGMENT_BYTES)
+        flow.window_count += count
+        if 0 < wait_s < inf:
+            self._timeline.schedule(now + wait_s, flight, self._again)
+        else:
+            self._transmit(flight)
+
+    def _flow(self, source: str, to: str, tcp: Connected) -> Flow:
         flow = self._flows.get((source, to))
         if flow is None:
             flow = self._flows[source, to] = Flow(source, to, tcp)
-            flow.rto_s = self._rto_s(flow)
+            self._settle(flow)
         return flow
 
-    def _rto_s(self, flow: Flow) -> float:
-        """First time-out from the expected round trip, there and back."""
+    def _settle(self, flow: Flow) -> None:
+        """Expect the delays of the paths there and back."""
         there = self._path(flow.source, flow.to) or self._topology.nominal_path(flow.source, flow.to)
         back = self._path(flow.to, flow.source) or self._topology.nominal_path(flow.to, flow.source) or there
         delay_s = self._topology.expected_delay_s
-        return flow.tcp.rto_s(delay_s(there) + delay_s(back))
+        flow.settle(delay_s(there), delay_s(back))
 
     def _path(self, source: str, to: str) -> Path | None:
         if self._version != self._topology.version:
@@ -152,26 +150,41 @@ class Connections:
         self._version = self._topology.version
         self._paths.clear()
         for flow in self._flows.values():
-            flow.rto_s = self._rto_s(flow)
+            self._settle(flow)
 
     # one attempt ---------------------------------------------------------------------------------------
 
     def _transmit(self, flight: Carried) -> None:
         """Start a traversal of the path, forth or, for every second leg of a handshake, back."""
         segment: Segment = flight.path
-        if not self._may_transmit(flight, segment):
+        now = self._timeline.now
+        if (segment.last_leg or segment.has_been_lost or segment.cause) and not self._may_transmit(
+            flight, segment
+        ):
             return
         flow = segment.flow
-        is_back = segment.is_shaking_hands and segment.leg % 2
-        links = self._path(flow.to, flow.source) if is_back else self._path(flow.source, flow.to)
-        if segment.leg != 1 or not segment.is_shaking_hands:
-            segment.sent_s = self._timeline.now
+        if self._version != self._topology.version:
+            self._forget()
+        pair = (flow.source, flow.to)
+        if segment.leg < segment.last_leg:
+            if segment.leg % 2:
+                pair = (flow.to, flow.source)
+            if not self._is_answer(segment):
+                segment.sent_s = now
+        else:
+            segment.sent_s = flow.last_sent_s = now
+            flow.sent_count = segment.number = flow.sent_count + 1
+        links = self._paths[pair] if pair in self._paths else self._path(*pair)
         if links is None:
             self._retry(flight)
         else:
             segment.links = links
             flight.hop = -1
             self._advance(flight)
+
+    def _is_answer(self, segment: Segment) -> bool:
+        """Whether the leg is an answer that the asker's timer covers: of the name server, or to the SYN."""
+        return segment.leg % 2 == 1 and segment.leg < segment.flow.tcp.name_trips + 2
 
     def _may_transmit(self, flight: Carried, segment: Segment) -> bool:
         """End the flight, and say no, if its connection was closed or its time is over."""
@@ -190,10 +203,25 @@ class Connections:
     def _advance(self, flight: Carried) -> None:
         """Enter the next link."""
         segment: Segment = flight.path
-        hop = flight.hop + 1
-        flight.hop = hop
-        link = segment.links[hop]
-        self._leave(flight, link, link.release(self._timeline.now, self._leg_bytes(flight, segment)))
+        flight.hop = hop = flight.hop + 1
+        links = segment.links
+        link = links[hop]
+        timeline = self._timeline
+        now = timeline.now
+        at_s = link.release(
+            now, self._leg_bytes(segment) if segment.leg < segment.last_leg else flight.size_bytes
+        )
+        if segment.segment_count > 1 and at_s is not None:
+            at_s = _release_more(link, now, segment.segment_count, at_s)
+        if at_s is None:
+            self._stop(flight, link)
+            return
+        if flight.message.personal_bytes and segment.leg >= segment.last_leg:
+            link.personal_byte_count += flight.message.personal_bytes
+        timeline.schedule(at_s, flight, self._next if hop + 1 < len(links) else self._end)
+
+    def _leg_bytes(self, segment: Segment) -> int:
+        return segment.flow.tcp.handshake_bytes[segment.leg]
 
     def _leave(self, flight: Carried, link: Link, at_s: float | None) -> None:
         """The link lets the flight out at this time, or stopped it."""
@@ -201,67 +229,169 @@ class Connections:
         if at_s is None:
             self._stop(flight, link)
             return
-        if flight.message.personal_bytes and not segment.is_shaking_hands:
+        if not segment.is_shaking_hands:
             link.personal_byte_count += flight.message.personal_bytes
         is_last = flight.hop + 1 == len(segment.links)
         self._timeline.schedule(at_s, flight, self._end if is_last else self._next)
 
-    def _leg_bytes(self, flight: Carried, segment: Segment) -> int:
-        if segment.is_shaking_hands:
-            return segment.flow.tcp.handshake_bytes[segment.leg]
-        size_bytes: int = flight.size_bytes
-        return size_bytes
-
     def _stop(self, flight: Carried, link: Link) -> None:
+        segment: Segment = flight.path
+        size_bytes = self._leg_bytes(segment) if segment.is_shaking_hands else flight.size_bytes
         if link.cause == "held":
             flight.hop -= 1
             self._hold(flight, link, self._next)
         elif link.cause == COPIED:
-            size_bytes = self._leg_bytes(flight, flight.path)
             link.byte_count += size_bytes
             at_s = getattr(link.stages[link.stopped_at], "at_s", self._timeline.now)
             self._leave(flight, link, link.release_after(link.stopped_at, at_s, size_bytes))
+        elif link.cause == IN_MEDIUM:
+            link.enter_medium(
+                Ride(flight, size_bytes, link, self._timeline, self._resume, self._miss_in_medium)
+            )
         else:
             self._retry(flight)
 
-    def _retry(self, flight: Carried) -> None:
-        """Send again when the time-out ends; each one is twice as long, up to 120 s."""
+    def _resume(self, flight: Carried, link: Link) -> None:
+        """A shared medium lets the message out: it runs through the stages behind."""
         segment: Segment = flight.path
+        size_bytes = self._leg_bytes(segment) if segment.is_shaking_hands else flight.size_bytes
+        self._leave(flight, link, link.release_after(-1, self._timeline.now, size_bytes))
+
+    def _miss_in_medium(self, flight: Carried, where: str, cause: str) -> None:
+        del where, cause
+        self._retry(flight)
+
+    def _retry(self, flight: Carried) -> None:
+        """Lost on the way: send again later."""
+        segment: Segment = flight.path
+        flow = segment.flow
         if segment.is_free or segment.cause:
             self._timeline.lose(flight, flight.source, segment.cause or "connection closed")
-            return
+        elif segment.leg < segment.last_leg:
+            self._retry_leg(flight, segment)
+        elif flow.is_fixed:
+            self._retry_at(flight, segment, segment.sent_s + segment.rto_s)
+        else:
+            self._miss(flight, segment, flow)
+
+    def _miss(self, flight: Carried, segment: Segment, flow: Flow) -> None:
+        """Let a lost message wait for its flow's repair; of several segments only one is lost at a time."""
+        segment.has_been_lost = True
+        link = segment.links[flight.hop] if segment.links else None
+        if link is None or link.cause not in RANDOM_CAUSES:
+            segment.segment_count = 1
+        if flow.miss(flight):
+            self._set_alarm(flow)
+        if segment.segment_count > 1:
+            segment.segment_count = 1
+            flow.byte_count -= flight.size_bytes - FULL_SEGMENT_BYTES
+            flight.size_bytes = FULL_SEGMENT_BYTES
+
+    def _retry_leg(self, flight: Carried, segment: Segment) -> None:
+        """Send a trip of the handshake again; a lookup or the SYN begins anew."""
+        tcp = segment.flow.tcp
         due_s = segment.sent_s + segment.rto_s
-        segment.rto_s = min(2 * segment.rto_s, MOST_RTO_S)
+        if segment.leg < tcp.name_trips:
+            segment.leg = 0
+            self._retry_at(flight, segment, due_s, factor=1)
+            return
+        is_first = segment.leg < tcp.name_trips + 2
+        if is_first:
+            segment.leg = tcp.name_trips
+            segment.number += 1
+        is_linear = is_first and segment.number <= tcp.syn_linear_count
+        self._retry_at(flight, segment, due_s, factor=1 if is_linear else 2)
+
+    def _retry_at(self, flight: Carried, segment: Segment, due_s: float, factor: int = 2) -> None:
+        """Send again at this time; the next time-out is longer by the factor, up to 120 s."""
+        segment.rto_s = min(factor * segment.rto_s, MOST_RTO_S)
         segment.has_been_lost = True
         if segment.is_shaking_hands:
             due_s = min(due_s, segment.deadline_s)
-            if segment.leg < SYN_LEGS:
-                segment.leg = 0
         due_s = min(due_s, segment.first_s + GIVE_UP_S)
         self._timeline.schedule(max(due_s, self._timeline.now), flight, self._again)
+
+    # repair --------------------------------------------------------------------------------------------
+
+    def _set_alarm(self, flow: Flow) -> None:
+        """Wake the flow when its next repair is due, unless that is so already."""
+        due_s = max(flow.repair_due_s(), self._timeline.now)
+        if flow.alarm is None or flow.alarm.due_s != due_s:
+            flow.alarm = alarm = Alarm(flow, due_s)
+            self._timeline.schedule(due_s, alarm, self._alarm)  # type: ignore[arg-type]
+
+    def _repair(self, alarm: Any) -> None:
+        """Send again what acknowledgements tell to be lost; if there is nothing, probe with the first."""
+        flow: Flow = alarm.flow
+        if flow.alarm is not alarm:
+            return
+        flow.alarm = None
+        now = self._timeline.now
+        due = [flight for flight in flow.lost if flow.seen_lost_s(flight.path) <= now + TIES_S]
+        if not due:
+            due = [flow.first_lost()]
+            flow.time_out(now)
+        for flight in due:
+            if flight in flow.lost:
+                del flow.lost[flight]
+                self._transmit(flight)
+        if flow.lost and flow.alarm is None:
+            self._set_alarm(flow)
 
     # the end of an attempt -----------------------------------------------------------------------------
 
     def _reach(self, flight: Carried) -> None:
         """The last link let it out: a leg of the handshake is done, or the message is there."""
         segment: Segment = flight.path
-        if segment.is_shaking_hands:
+        flow = segment.flow
+        if segment.leg < segment.last_leg:
             self._end_leg(flight, segment)
         elif segment.cause:
             self._timeline.lose(flight, flight.source, segment.cause)
         elif segment.is_free:
             self._timeline.arrive(flight)
+        elif flow.flights[0] is flight:
+            self._hand_over_first(flight, segment, flow)
         else:
             segment.is_arrived = True
-            self._hand_over(segment.flow)
+            flow.acknowledge_later(segment, self._timeline.now)
+            if flow.lost:
+                self._set_alarm(flow)
+
+    def _hand_over_first(self, flight: Carried, segment: Segment, flow: Flow) -> None:
+        """Hand over a message that misses nothing before it, and those that waited for it."""
+        timeline = self._timeline
+        if not flow.is_fixed:
+            now = timeline.now
+            if not segment.has_been_lost:
+                flow.clock.sample(now - segment.sent_s + flow.back_s)
+            flow.advance(segment, now)
+        flow.flights.popleft()
+        flow.byte_count -= flight.size_bytes
+        timeline.arrive(flight)
+        if flow.flights and flow.flights[0].path.is_arrived:
+            self._hand_over(flow)
+        if flow.lost:
+            self._set_alarm(flow)
 
     def _end_leg(self, flight: Carried, segment: Segment) -> None:
+        flow = segment.flow
         segment.leg += 1
-        if segment.leg >= SYN_LEGS:
-            segment.rto_s = segment.flow.rto_s
+        if segment.leg == flow.tcp.name_trips:
+            segment.rto_s = SYN_RTO_S
+        elif segment.leg == flow.tcp.name_trips + 2:
+            self._begin_clocks(flow, self._timeline.now - segment.sent_s)
+        if segment.leg > flow.tcp.name_trips + 1:
+            segment.rto_s = flow.rto_s if flow.is_fixed else flow.first_wait_s
         if not segment.is_shaking_hands:
             segment.first_s = self._timeline.now
+            segment.has_been_lost = False
         self._transmit(flight)
+
+    def _begin_clocks(self, flow: Flow, round_trip_s: float) -> None:
+        """SYN and answer give both ends their first measurement."""
+        flow.clock.begin(round_trip_s)
+        self._flow(flow.to, flow.source, flow.tcp).clock.begin(round_trip_s)
 
     def _hand_over(self, flow: Flow) -> None:
         """Hand over what is there and misses nothing before it."""
@@ -286,16 +416,40 @@ class Connections:
                 self._abandon(flow, cause)
 
     def _abandon(self, flow: Flow, cause: str) -> None:
-        """Doom all from the first message in retransmission on, and what waits for an earlier one. Each
-        flight still ends where it stands: those in the event queue at their next event.
+        """Doom all from the first message in retransmission on, and what waits for an earlier one. Those in
+        the event queue end where they stand, at their next event.
         """
+        flow.alarm = None
         is_doomed = False
         for flight in flow.flights:
             segment: Segment = flight.path
             is_doomed = is_doomed or segment.has_been_lost or segment.is_shaking_hands
             if segment.is_arrived:
                 self._timeline.lose(flight, flight.to, cause)
+            elif flight in flow.lost:
+                self._timeline.lose(flight, flight.source, cause)
             elif is_doomed:
                 segment.cause = cause
             else:
                 segment.is_free = True
+        flow.lost.clear()
+
+
+def _loss_ratio(path: Path) -> float:
+    """Share of segments lost along a path, by its stages of independent loss."""
+    kept = 1.0
+    for link in path:
+        for stage in link.stages:
+            kept *= 1 - float(getattr(stage, "loss_ratio", 0.0))
+    return 1 - kept
+
+
+def _release_more(link: Link, now: float, segment_count: int, at_s: float) -> float | None:
+    """The release time of a message of several segments, each of which may be lost."""
+    losing = [stage.release for stage in link.stages if getattr(stage, "cause", "") in RANDOM_CAUSES]
+    for release in losing:
+        for _ in range(min(segment_count - 1, MOST_DRAWS)):
+            if release(now, 0) is None:
+                link.cause = RANDOM_CAUSES[0]
+                return None
+    return at_s

@@ -12,7 +12,7 @@ from network.catalogue import access_stages, link_figures
 from network.media.ride import IN_MEDIUM, Ride, SharedMedium
 from network.stages.jitter import Jitter
 from network.stages.loss import Loss
-from network.transport import Tcp
+from network.transport import Connected
 from network.wan import (
     BACKBONE_LOSS_RATIO,
     PUBLIC_LOSS_RATIO,
@@ -109,7 +109,7 @@ class Link:
         to: str,
         stages: Iterable[Stage] = (),
         *,
-        tcp: Tcp | None = None,
+        tcp: Connected | None = None,
         provenance: str = "",
     ) -> None:
         self.name = name
@@ -145,7 +145,7 @@ class Link:
         *,
         is_down: bool = False,
         hops: int = 1,
-        tcp: Tcp | None = None,
+        tcp: Connected | None = None,
     ) -> Link:
         """A link of a technology of the catalogue; `is_down` for the direction towards the device."""
         figures = link_figures(technology)
@@ -166,7 +166,7 @@ class Link:
         is_down: bool = False,
         round_trip_s: float | None = None,
         is_public: bool | None = None,
-        tcp: Tcp | None = None,
+        tcp: Connected | None = None,
     ) -> Link:
         """A wide area link, behind an access line at its source or, with `is_down`, before one at its end.
 

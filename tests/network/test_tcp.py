@@ -22,25 +22,82 @@ def pair(*first_stages, tcp=None, back=()):
 
 
 def test_the_first_time_out_is_the_round_trip_and_200_ms():
-    """Linux: RTO = rtt + 0.2 s, at least 0.25 s; RFC 6298: at least 1 s."""
+    """Linux: RTO = rtt + 0.2 s; RFC 6298: at least 1 s; a fixed one as it is given."""
     assert Tcp().rto_s(0.22) == pytest.approx(0.42)
-    assert Tcp().rto_s(0.002) == 0.25
+    assert Tcp().rto_s(0.002) == pytest.approx(0.202)
+    assert Tcp(rto_margin_s=0.1, least_rto_s=0.25).rto_s(0.002) == 0.25
     assert rfc().rto_s(0.22) == 1.0
 
 
 @pytest.mark.parametrize("loss_count", range(5))
 def test_a_segment_lost_k_times_arrives_after_k_doubling_time_outs(timeline, fates, loss_count):
-    """One-way delay + RTO (2^k - 1)."""
-    network = pair(fates(*["lost"] * loss_count))
+    """One-way delay + RTO (2^k - 1) with a fixed time-out."""
+    network = pair(fates(*["lost"] * loss_count), tcp=Tcp(rto_margin_s=0.2))
     timeline.send_at(0.0, network, "a", "b")
     timeline.run()
     assert timeline.times == [pytest.approx(ONE_WAY_S + RTO_S * (2**loss_count - 1))]
     assert timeline.lost == []
 
 
+@pytest.mark.parametrize("loss_count", range(1, 6))
+def test_a_probe_comes_before_the_time_outs_that_double(timeline, fates, loss_count):
+    """Linux sends again after RTO (the probe), 2 RTO, 4 RTO, 8 RTO: d + RTO 2^(k-1)."""
+    network = pair(fates(*["lost"] * loss_count))
+    timeline.send_at(0.0, network, "a", "b")
+    timeline.run()
+    assert timeline.times == [pytest.approx(ONE_WAY_S + RTO_S * 2 ** (loss_count - 1))]
+    assert timeline.lost == []
+
+
+def test_the_next_message_tells_that_one_is_lost(timeline, fates):
+    """Sent 0.1 s later: its acknowledgement is back at 0.32 s, after the window of 1.25 round trips."""
+    network = pair(fates("lost"))
+    timeline.send_at(0.0, network, "a", "b", Message("lost"))
+    timeline.send_at(0.1, network, "a", "b", Message("next"))
+    timeline.run()
+    assert timeline.times == [pytest.approx(0.1 + 0.22 + ONE_WAY_S)] * 2
+
+
+def test_the_reordering_window_is_a_quarter_of_a_round_trip(timeline, fates):
+    """The next message follows at once: lost is known after 1.25 round trips."""
+    network = pair(fates("lost"))
+    timeline.send_at(0.0, network, "a", "b", Message("lost"))
+    timeline.send_at(0.01, network, "a", "b", Message("next"))
+    timeline.run()
+    assert timeline.times == [pytest.approx(1.25 * 0.22 + ONE_WAY_S)] * 2
+
+
+@pytest.mark.parametrize("tcp", [Tcp(), rfc()], ids=["linux", "rfc"])
+def test_the_third_message_behind_tells_it_at_once(timeline, fates, tcp):
+    """Fast retransmit: a round trip after the third of the messages that follow closely."""
+    network = pair(fates("lost"), tcp=tcp)
+    for number in range(4):
+        timeline.send_at(0.005 * number, network, "a", "b")
+    timeline.run()
+    assert timeline.times == [pytest.approx(0.015 + 0.22 + ONE_WAY_S)] * 4
+
+
+def test_two_messages_behind_tell_nothing_by_rfc_5681(timeline, fates):
+    """The time-out of a second comes first."""
+    network = pair(fates("lost"), tcp=rfc())
+    for number in range(3):
+        timeline.send_at(0.005 * number, network, "a", "b")
+    timeline.run()
+    assert timeline.times == [pytest.approx(1.0 + ONE_WAY_S)] * 3
+
+
+def test_what_waits_goes_when_the_time_out_got_through(timeline, fates):
+    """Two lost: the second follows the acknowledgement of the first, a round trip after its repair."""
+    network = pair(fates("lost", "lost"))
+    timeline.send_at(0.0, network, "a", "b")
+    timeline.send_at(0.001, network, "a", "b")
+    timeline.run()
+    assert timeline.times == [pytest.approx(RTO_S + ONE_WAY_S), pytest.approx(RTO_S + 0.22 + ONE_WAY_S)]
+
+
 def test_later_messages_wait_for_a_lost_one(timeline, fates):
     """Head-of-line blocking: three messages, the first lost once; all are handed over when it comes."""
-    network = pair(fates("lost"))
+    network = pair(fates("lost"), tcp=Tcp(rto_margin_s=0.2))
     for number in range(3):
         timeline.send_at(0.1 * number, network, "a", "b", Message(str(number)))
     timeline.run()
@@ -67,14 +124,14 @@ def test_the_two_directions_do_not_wait_for_each_other(timeline, fates):
 
 
 def test_a_partition_heals_with_the_lag_of_tcp(timeline):
-    """Cut 10 s to 70 s, sent at 20 s: the attempt at 20 + 0.42 (2^7 - 1) = 73.34 s is the first to pass."""
+    """Cut 10 s to 70 s, sent at 20 s: the attempt at 20 + 0.42 x 2^7 = 73.76 s is the first to pass."""
     network = pair()
     cuts = []
     timeline.call_at(10.0, lambda _: cuts.append(network.topology.partition([["a"], ["b"]])))
     timeline.call_at(70.0, lambda _: cuts[0].heal())
     timeline.send_at(20.0, network, "a", "b")
     timeline.run()
-    assert timeline.times == [pytest.approx(20 + RTO_S * 127 + ONE_WAY_S)]
+    assert timeline.times == [pytest.approx(20 + RTO_S * 128 + ONE_WAY_S)]
 
 
 def test_a_connection_gives_up_after_924_6_s(timeline):
@@ -96,7 +153,7 @@ def test_data_waits_while_the_link_is_down(timeline):
     timeline.call_at(1.0, lambda _: network.topology.set_up([up], is_up=True))
     timeline.send_at(0.0, network, "a", "b")
     timeline.run()
-    assert timeline.times == [pytest.approx(3 * RTO_S + ONE_WAY_S)]
+    assert timeline.times == [pytest.approx(4 * RTO_S + ONE_WAY_S)]
 
 
 def test_a_disconnect_abandons_what_is_in_retransmission(timeline, fates):
@@ -107,9 +164,9 @@ def test_a_disconnect_abandons_what_is_in_retransmission(timeline, fates):
     timeline.send_at(0.3, network, "a", "b", Message("", kind="disconnect"))
     timeline.run()
     assert [(at_s, topic) for at_s, _, topic in timeline.arrived] == [(pytest.approx(0.41), "")]
-    assert [(round(at_s, 3), cause) for at_s, _, cause in timeline.lost] == [
-        (0.3, "connection closed"),
-        (0.42, "connection closed"),
+    assert [(at_s, where, cause) for at_s, where, cause in timeline.lost] == [
+        (0.3, "a", "connection closed"),
+        (0.3, "b", "connection closed"),
     ]
 
 
