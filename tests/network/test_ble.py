@@ -1,5 +1,6 @@
 """Bluetooth LE: connection events, retransmission, supervision."""
 
+import itertools
 import math
 
 import pytest
@@ -73,7 +74,7 @@ def test_one_message_an_event():
     """Messages of one connection keep their order, one event apart."""
     stage = events()
     times = [stage.release(0.0, 20) for _ in range(4)]
-    assert [b - a for a, b in zip(times, times[1:])] == pytest.approx([0.03] * 3)
+    assert [b - a for a, b in itertools.pairwise(times)] == pytest.approx([0.03] * 3)
 
 
 def test_a_long_queue_is_bounded():
