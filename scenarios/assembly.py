@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from devices_models.catalogue import DEVICES
+from devices_models.workloads import Replay, read_arrivals
 from devices_models.world.building import Building
 from devices_models.world.scene import Scene
 from devices_models.world.settings import WorldSettings
@@ -68,7 +69,7 @@ class Blueprint:
     @classmethod
     def of(cls, scenario: schema.Scenario, scenes: dict[str, Scene], folder: Path) -> Blueprint:
         """Read the options of every fleet, node and world once."""
-        options = {name: _fleet_options(fleet) for name, fleet in scenario.fleets.items()}
+        options = {name: _fleet_options(fleet, folder) for name, fleet in scenario.fleets.items()}
         options |= {name: _node_options(node) for name, node in scenario.nodes.items()}
         world = _world(scenario)
         return cls(scenario, scenes, members_of(scenario, scenes), options, world, folder)
@@ -147,10 +148,13 @@ def _make_node(kind: str, around: Surroundings, options: Mapping[str, Any]) -> B
     return NODE_KINDS[kind].make(around, options)
 
 
-def _fleet_options(fleet: schema.Fleet) -> dict[str, Any]:
+def _fleet_options(fleet: schema.Fleet, folder: Path) -> dict[str, Any]:
     device = DEVICES[fleet.device]
     given = device.wired | frozenset(device.fixed) | {"gateway"}
-    return _read(device.behaviour, fleet.options, given)
+    options = _read(device.behaviour, fleet.options, given)
+    if device.behaviour is Replay and options.get("file"):
+        options["times_s"], options["sizes_bytes"] = read_arrivals(folder / options["file"])
+    return options
 
 
 def _node_options(node: schema.Node) -> dict[str, Any]:

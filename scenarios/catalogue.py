@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
 
 from scenarios.options import Options, options_of
 from scenarios.schema import Site
+
+FileContent: TypeAlias = Literal["scene", "trace", "arrivals"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +18,9 @@ class Description:
     """What lower layers say about a device type, a node kind or the world.
 
     `options` is a data class whose init fields are its options, but for those in `given`, which the wiring
-    fills in. `measures` are observed by it. A node must reach one node of the kinds in `reaches`, and every
-    node that one of the options in `names_nodes` (written keys) names.
+    fills in. `measures` are observed by it, `senses` is what it cannot work without. A node must reach one
+    node of the kinds in `reaches`, and every node that one of the options in `names_nodes` (written keys)
+    names. `names_files` are options that name a file, each with what the file holds.
     """
 
     options: type
@@ -24,6 +28,8 @@ class Description:
     given: frozenset[str] = frozenset()
     reaches: frozenset[str] = frozenset()
     names_nodes: frozenset[str] = frozenset()
+    senses: tuple[str, ...] = ()
+    names_files: Mapping[str, FileContent] = field(default_factory=dict)
 
     @property
     def form(self) -> Options:
@@ -66,4 +72,8 @@ class Catalogue(Protocol):
 
     def fibre_floor_s(self, first: Site, second: Site) -> float:
         """The shortest round trip that light in fibre allows between two sites (seconds)."""
+        ...
+
+    def file_problem(self, content: FileContent, path: Path) -> str:
+        """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
         ...

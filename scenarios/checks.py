@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scenarios.catalogue import Catalogue, Description
+from scenarios.catalogue import Catalogue, Description, FileContent
 from scenarios.forms import issues_of, thing
 from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
 from scenarios.parts import Parts, declared
@@ -95,7 +95,7 @@ class SystemChecks:
             if site.coordinates is not None:
                 self._check_coordinates(name, *site.coordinates)
             if isinstance(site.scene, str):
-                self._check_file((*path, "scene"), site.scene)
+                self._check_file((*path, "scene"), site.scene, "scene")
 
     def _check_coordinates(self, name: str, latitude: float, longitude: float) -> None:
         if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
@@ -103,7 +103,7 @@ class SystemChecks:
             advice = "latitude (-90 to 90) comes first, then longitude (-180 to 180)"
             self._report(self.draft.value_at(("sites", name, "coordinates")), "E016", message, "", advice)
 
-    def _check_file(self, path: Keys, name: str) -> None:
+    def _check_file(self, path: Keys, name: str, content: FileContent) -> None:
         if self.folder is None:
             return
         is_beside = not Path(name).is_absolute() and ".." not in Path(name).parts
@@ -121,6 +121,8 @@ class SystemChecks:
                 near,
                 "a path is relative to the scenario's folder",
             )
+        elif problem := self.catalogue.file_problem(content, self.folder / name):
+            self._report(self.draft.value_at(path), "E052", f"the file cannot be used: {problem}")
 
     def _check_fleets(self) -> None:
         for name, fleet in self.parts.fleets.items():
@@ -147,6 +149,7 @@ class SystemChecks:
                 self._check_options(path, fleet.options, device, Fleet)
                 if len(self.issues) == known_before:  # a misspelt `count` is reported as such
                     self._check_members(name, fleet)
+                self._check_senses(name, fleet, device)
 
     def _check_members(self, name: str, fleet: Fleet) -> None:
         path = ("fleets", name)
@@ -162,6 +165,16 @@ class SystemChecks:
             related = [Related(self.draft.key_at(("sites", fleet.at)), "the site")]
             advice = "add 'scene: <file>.geojson' to the site, or write 'count' instead of 'placed_by'"
             self._report(self.draft.value_at((*path, "placed_by")), "E048", message, "", advice, related)
+
+    def _check_senses(self, name: str, fleet: Fleet, device: Description) -> None:
+        """What senses the world needs one, and a place in it."""
+        site = self.parts.sites.get(fleet.at)
+        is_somewhere = self.draft.data.get("world") and (site is None or site.scene is not None)
+        if not device.senses or (is_somewhere and fleet.placed_by is not None):
+            return
+        message = f"fleet '{name}' senses '{device.senses[0]}', but it is nowhere in a world"
+        advice = "give the site a 'scene', the scenario a 'world', and the fleet 'placed_by: scene'"
+        self._report(self.draft.value_at(("fleets", name, "device")), "E053", message, "", advice)
 
     def _check_via(self, name: str, fleet: Fleet) -> None:
         path = ("fleets", name)
@@ -210,6 +223,9 @@ class SystemChecks:
         for key in sorted(PERIODS & set(written)):
             if found.get(options.attributes.get(key, ""), 1) == 0:
                 self.issues.append(not_positive(self.draft, (*path, key)))
+        for key, content in known.names_files.items():
+            if isinstance(written.get(key), str):
+                self._check_file((*path, key), written[key], content)
         for key in sorted(known.names_nodes & set(written)):
             names = written[key] if isinstance(written[key], list) else [written[key]]
             for name in names:
@@ -263,7 +279,7 @@ class SystemChecks:
             if link.access is not None:
                 self._check_technology((*path, "access"), link.access)
             if link.trace is not None:
-                self._check_file((*path, "trace"), link.trace)
+                self._check_file((*path, "trace"), link.trace, "trace")
             first = titles.setdefault(link.title, index)
             if first != index:
                 related = [Related(self.draft.key_at(("links", first)), "the first")]

@@ -92,6 +92,11 @@ class ClaimChecks:
                 advice = f"it takes: {listed(parameters)}" if parameters else "it takes no figures"
                 label = suggestion(key, parameters)
                 self._report(self.draft.key_at((*path, key)), "E041", message, label, advice)
+        if parameters and not any(key in written for key in FAULT_PARAMETERS):
+            message = f"fault '{entry.fault}' does nothing without a figure"
+            self._report(
+                self.draft.value_at((*path, "fault")), "E041", message, "", f"it takes: {listed(parameters)}"
+            )
 
     def _check_target(self, index: int, entry: TimelineEntry) -> None:
         path = ("timeline", index)

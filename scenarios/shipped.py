@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from scenarios import loading
+from scenarios.issues import nearest
 from scenarios.loading import ScenarioFile
 from scenarios.vocabulary import Vocabulary
+from twin.errors import InputError
 
 LIBRARY: Final = Path(__file__).parent / "library"
 SUFFIX: Final = ".scenario.yaml"
@@ -27,4 +29,8 @@ def find(name: str | Path) -> Path:
 
 def load(name: str | Path) -> ScenarioFile:
     """Load and check a scenario file. Raises ScenarioError with everything that is wrong at once."""
-    return loading.load(find(name), catalogue=Vocabulary())
+    path = find(name)
+    near = nearest(str(name), names())
+    if near and not path.exists():
+        raise InputError(f"there is no file {str(name)!r}; did you mean the shipped scenario {near!r}?")
+    return loading.load(path, catalogue=Vocabulary())

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Final
 
 from devices_models.catalogue import DEVICES
+from devices_models.workloads import read_arrivals
 from devices_models.world.building import WORLD
+from devices_models.world.scene import load_scene
 from devices_models.world.settings import WorldSettings
 from network import catalogue, wan
+from network.record import read_trace
+from network.stages.trace import Trace
 from scenarios import schema
-from scenarios.catalogue import Description
+from scenarios.catalogue import Description, FileContent
 from scenarios.linking import place_of
 from scenarios.members import Member
 from scenarios.nodes import NODE_KINDS
 from scenarios.timeline import FAULT_PARAMETERS
+from twin.errors import InputError
 
 WORLD_MEASURES: Final = frozenset(
     {
@@ -40,6 +46,12 @@ _REACHES: Final[dict[str, frozenset[str]]] = {
 _NAMES_NODES: Final[dict[str, frozenset[str]]] = {
     "application": frozenset({"database"}),
     "user": frozenset({"application"}),
+}
+_NAMES_FILES: Final[dict[str, dict[str, FileContent]]] = {"replay": {"file": "arrivals"}}
+_READERS: Final[dict[FileContent, Callable[[Path], object]]] = {
+    "scene": load_scene,
+    "trace": lambda path: Trace(read_trace(path)),
+    "arrivals": read_arrivals,
 }
 
 
@@ -68,6 +80,8 @@ class Vocabulary:
                 device.behaviour,
                 frozenset(device.measures),
                 given=device.wired | frozenset(device.fixed) | {"gateway"},
+                senses=device.senses,
+                names_files=_NAMES_FILES.get(name, {}),
             )
             for name, device in DEVICES.items()
         }
@@ -108,6 +122,20 @@ class Vocabulary:
     def fibre_floor_s(self, first: schema.Site, second: schema.Site) -> float:
         """The shortest round trip that light in fibre allows between two sites (seconds)."""
         return wan.fibre_floor_s(place_of(first), place_of(second))
+
+    def file_problem(self, content: FileContent, path: Path) -> str:
+        """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
+        return _file_problem(content, path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _file_problem(content: FileContent, path: Path, _changed: int) -> str:
+    """Read once however many variants name the file."""
+    try:
+        _READERS[content](path)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def reporters(scenario: schema.Scenario, members: Iterable[Member]) -> dict[str, list[str]]:

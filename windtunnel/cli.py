@@ -14,6 +14,7 @@ from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
 from windtunnel import __version__
 
 MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
+LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
 
 EPILOG = """\
 first steps:
@@ -86,7 +87,7 @@ def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--replications", type=_positive, metavar="N", help="exactly N runs a variant")
-    command.add_argument("--seed", type=int, metavar="N", help="first seed instead of the file's")
+    command.add_argument("--seed", type=_seed, metavar="N", help="first seed instead of the file's")
     command.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     command.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -142,8 +143,14 @@ def _add_machine(commands: Commands[argparse.ArgumentParser]) -> None:
     record.add_argument("--out", default="trace.csv", metavar="FILE")
 
 
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_SEED:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
 def _positive(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
+    value = int(text) if text.isascii() and text.isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
     return value

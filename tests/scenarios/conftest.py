@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -96,7 +97,7 @@ class SmallCatalogue:
         return {
             "smoke_detector": Description(Detector, frozenset({"alarm"}), wired),
             "parking_bay_sensor": Description(Detector, frozenset({"occupied"}), wired),
-            "plate_camera": Description(Detector, frozenset({"plate_read"}), wired),
+            "plate_camera": Description(Detector, frozenset({"plate_read"}), wired, senses=("plate",)),
             "boom_gate": Description(Gate, frozenset({"gate_command", "gate_open"}), wired),
         }
 
@@ -131,6 +132,10 @@ class SmallCatalogue:
     def fibre_floor_s(self, first: Site, second: Site) -> float:
         """A table of one pair: Singapore and Ashburn lie 15,540 km apart."""
         return 0.152 if {first.metro, second.metro} == {"singapore", "ashburn"} else 0.0
+
+    def file_problem(self, content: str, path: Path) -> str:
+        """Notes are nothing that can be used."""
+        return f"{path.name}: it is no {content}" if path.suffix == ".txt" else ""
 
 
 @pytest.fixture
