@@ -15,6 +15,7 @@ from devices_models.catalogue import DEVICES
 from network.catalogue import link_figures
 from network.laws import ShiftedLognormal
 from network.link import Link
+from network.media.cells import Cells, gives_way
 from network.record import read_trace
 from network.stages.delay import Delay
 from network.stages.gilbert_elliott import GilbertElliott
@@ -60,23 +61,36 @@ def place_of(site: schema.Site) -> Place:
 def _all_links(
     scenario: schema.Scenario, members: dict[str, Member], streams: Streams, folder: Path
 ) -> Iterator[Link]:
+    cells = Cells(streams)
     for member in members.values():
         if member.host:
             yield Link(f"{member.node}>{member.host}", member.node, member.host)
             yield Link(f"{member.host}>{member.node}", member.host, member.node)
         elif member.fleet:
-            yield from _field_links(member, scenario.fleets[member.fleet], streams)
+            yield from _field_links(member, scenario.fleets[member.fleet], cells)
     for form in scenario.links:
         yield from _declared_links(form, scenario, members, streams, folder)
     yield from _local_links(scenario, members, streams)
 
 
-def _field_links(member: Member, fleet: schema.Fleet, streams: Streams) -> Iterator[Link]:
-    """The link of a device to its `via` node, up and down."""
-    form = _access(fleet)
+def _field_links(member: Member, fleet: schema.Fleet, cells: Cells) -> Iterator[Link]:
+    """The link of a device to its `via` node, up and down, in the medium that the node's devices share."""
+    form, streams = _access(fleet), cells.streams
+    is_timed = any(each is not None for each in (form.delay_s, form.round_trip_s, form.jitter_s))
+    is_rated = form.rate_bps is not None or form.queue_limit is not None
+    is_plain = gives_way(form.medium, to_delay=is_timed, to_rate=is_rated)
     for source, to, is_down in ((member.node, member.via, False), (member.via, member.node, True)):
         name = f"{source}>{to}"
         link = Link.access(name, source, to, form.medium, streams, is_down=is_down, hops=form.hops)
+        if not is_plain:
+            cells.join(
+                link,
+                form.medium,
+                is_down=is_down,
+                hops=form.hops,
+                on_duty_cycle=form.duty_cycle,
+                handover_every_s=form.handover_every_s,
+            )
         link.stages = overridden(link.stages, form, name, streams)
         yield link
 

@@ -114,6 +114,12 @@ class Access(Figures):
 
     medium: str = Field(description="name of a link technology")
     hops: int = Field(1, ge=1, le=16)
+    duty_cycle: Literal["wait", "refuse"] = Field(
+        "wait", description="what becomes of a message that the duty cycle of its radio forbids now"
+    )
+    handover_every_s: Seconds | None = Field(
+        None, alias="handover_every", description="mean time between changes of cell; none if it stands still"
+    )
 
 
 class Fleet(OpenForm):

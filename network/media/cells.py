@@ -184,11 +184,18 @@ _JOINS: Final[dict[str, Callable[[Cells, Link, LinkFigures, Place], None]]] = {
 }
 
 _WHOLE: Final = frozenset({"thread", "ble", "rs485-modbus", "bacnet-mstp", "can"})
+"""Technologies whose medium accounts for the whole delay of a link."""
 
 
-def is_whole(technology: str) -> bool:
-    """Whether the medium accounts for the whole delay of a link, so that given figures take its place."""
-    return link_figures(technology).name in _WHOLE
+def gives_way(technology: str, *, to_delay: bool, to_rate: bool) -> bool:
+    """Whether figures that somebody gave for a link take the place of its medium.
+
+    A rate does, wherever the medium has one; a delay does where the medium accounts for all of it, and is
+    what comes on top elsewhere (the backhaul of LoRaWAN).
+    """
+    name = link_figures(technology).name
+    has_rate = name in _JOINS and name != "starlink"
+    return (to_rate and has_rate) or (to_delay and name in _WHOLE)
 
 
 def most_payload_bytes(technology: str) -> int | None:

@@ -29,7 +29,11 @@ variants:
   cut: {timeline: [{at: 1 s, fault: partition, between: [site, cloud]}], fails: [answers]}
 requirements:
   - {name: answers, expect: p95(request => response) < 2 s, probability: 0.9, indifference: 0.1}
-  - {name: close, expect: p95(request => response) < 100 ms, variants: [far, near], probability: 0.9, indifference: 0.1}
+  - name: close
+    expect: p95(request => response) < 100 ms
+    variants: [far, near]
+    probability: 0.9
+    indifference: 0.1
 run: {duration: 20 s, seed: 1}
 """
 

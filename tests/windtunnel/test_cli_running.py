@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -68,7 +69,6 @@ def test_on_a_terminal_there_is_colour_and_a_bar(folder, environment):
 
 
 def on_a_terminal(arguments, folder, environment):
-    pty = pytest.importorskip("pty")
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "windtunnel", *arguments],
@@ -132,7 +132,7 @@ def test_an_interrupt_keeps_what_was_measured(folder, environment, workers):
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: process.stderr.readline())  # the first replication is done
+    wait_for(process.stderr.readline)  # the first replication is done
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
     output, errors = process.communicate(timeout=30)
 

@@ -1,0 +1,220 @@
+"""Every command that does not simulate, and those that start from what a run left."""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+HEAVY = ("numpy", "simpy", "networkx", "pydantic", "yaml", "msgspec", "lark")
+
+
+def test_help_is_shown_within_150_ms(windtunnel):
+    """Median of five, as a user waits for it."""
+    times_s = []
+    for _ in range(5):
+        start_s = time.perf_counter()
+        done = windtunnel("--help")
+        times_s.append(time.perf_counter() - start_s)
+
+    assert done.stdout.startswith("usage: windtunnel")
+    assert statistics.median(times_s) < 0.150
+
+
+def test_help_imports_nothing_heavy(folder, environment):
+    """That is why it is fast."""
+    program = (
+        "import sys; from windtunnel.cli import run_command_line\n"
+        "try: run_command_line(['run', '--help'])\n"
+        f"except SystemExit: print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_is_the_product_s(windtunnel):
+    """One line."""
+    assert re.fullmatch(r"windtunnel \d+\.\d+\.\d+\n", windtunnel("--version").stdout)
+
+
+# writing -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["mine"], ["mine.scenario.yaml"]),
+        (
+            ["mine", "--scene", "carpark", "--levels", "2", "--bays", "20"],
+            ["mine.geojson", "mine.scenario.yaml"],
+        ),
+    ],
+    ids=["plain", "with a building"],
+)
+def test_new_files_are_valid_and_run(windtunnel, folder, arguments, names):
+    """What `new` writes can be run as it stands."""
+    assert windtunnel("new", *arguments).returncode == 0
+    assert sorted(path.name for path in folder.glob("mine*")) == names
+    assert windtunnel("validate", "mine.scenario.yaml").returncode == 0
+    done = windtunnel("run", "mine.scenario.yaml", "--replications", "1", "--json")
+    assert (done.returncode, done.stderr) in {(0, ""), (3, "")}
+    assert json.loads(done.stdout)["variants"]
+
+
+def test_new_overwrites_nothing_and_writes_nothing_beside_it(windtunnel, folder):
+    """One of two files is there already: neither is written."""
+    (folder / "mine.geojson").write_text("mine", encoding="utf-8")
+    done = windtunnel("new", "mine", "--scene", "carpark")
+
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mine.geojson exists already; choose another name or move it away\n",
+    )
+    assert (folder / "mine.geojson").read_text(encoding="utf-8") == "mine"
+    assert not (folder / "mine.scenario.yaml").exists()
+
+
+def test_validate_shows_every_file_with_its_errors(windtunnel, folder):
+    """Valid ones on standard output, broken ones on standard error."""
+    (folder / "bad.scenario.yaml").write_text(
+        "scenario: 1\nsites: {a: {metro: singapor}}\n", encoding="utf-8"
+    )
+    done = windtunnel("validate", "small.scenario.yaml", "bad.scenario.yaml")
+
+    assert (done.returncode, done.stdout) == (2, "small.scenario.yaml: valid, 3 variants, 2 requirements\n")
+    assert "bad.scenario.yaml:2:" in done.stderr
+
+
+def test_validate_speaks_json_and_to_github(windtunnel, folder):
+    """For editors and for the checks of a pull request."""
+    (folder / "bad.scenario.yaml").write_text(
+        "scenario: 1\nsites: {a: {metro: singapor}}\n", encoding="utf-8"
+    )
+    [row] = json.loads(windtunnel("validate", "bad.scenario.yaml", "--format", "json").stdout)
+
+    assert (row["file"], row["line"], row["column"], row["code"]) == ("bad.scenario.yaml", 2, 20, "E025")
+    assert windtunnel("validate", "bad.scenario.yaml", "--format", "github").stdout.startswith(
+        "::error file=bad.scenario.yaml,line=2,col=20::E025 "
+    )
+
+
+def test_resolve_prints_a_file_that_is_valid_again(windtunnel, folder):
+    """The variant written out in full, with its hash."""
+    done = windtunnel("resolve", "small.scenario.yaml", "--variant", "near")
+    (folder / "again.scenario.yaml").write_text(done.stdout, encoding="utf-8")
+
+    assert re.match(r"# variant near, sha256 [0-9a-f]{64}\n", done.stdout)
+    assert "metro: ashburn" not in done.stdout
+    assert windtunnel("validate", "again.scenario.yaml").returncode == 0
+
+
+def test_schema_is_json_schema_printed_or_written(windtunnel, folder):
+    """The same text both ways."""
+    printed = windtunnel("schema").stdout
+    windtunnel("schema", "--write", "schema.json")
+
+    assert json.loads(printed)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert (folder / "schema.json").read_text(encoding="utf-8") == printed
+
+
+def test_explain_knows_every_subject_of_its_overview(capsys):
+    """And shows it; in this process, as there are many."""
+    from scenarios.explanations import explanation, overview
+
+    subjects = [
+        name.strip()
+        for line in overview().splitlines()[1:]
+        for name in line.partition(": ")[2].removesuffix(" ...").split(",")
+    ]
+
+    assert len(subjects) > 60
+    assert [name for name in subjects if len(explanation(name)) < 20] == []
+
+
+def test_explain_shows_code_device_kind_fault_link_and_metro(windtunnel):
+    """One of each sort."""
+    for subject, said in (
+        ("E035", "faster than light"),
+        ("boom_gate", "measures: gate_"),
+        ("gateway", "options:"),
+        ("partition", "fault partition"),
+        ("thread", "one way: p50"),
+        ("singapore", "SG"),
+    ):
+        assert said in windtunnel("explain", subject).stdout, subject
+
+
+def test_doctor_says_what_is_there(windtunnel):
+    """Text for people, JSON for machines, 0 if nothing is missing."""
+    text, found = windtunnel("doctor"), windtunnel("doctor", "--json")
+
+    assert (text.returncode, found.returncode) == (0, 0)
+    assert text.stdout.startswith("ok       python: 3.")
+    assert {"numpy", "simpy", "results folder"} <= {each["name"] for each in json.loads(found.stdout)}
+
+
+# what a run left -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ran(windtunnel):
+    """A folder with one stored run of all variants."""
+    assert windtunnel("run", "small.scenario.yaml", "--replications", "2", "--quiet").returncode == 1
+    return windtunnel
+
+
+def test_stored_runs_are_listed_shown_and_removed(ran, folder):
+    """By name, by its beginning, or as the latest."""
+    [manifest] = json.loads(ran("runs", "list", "--json").stdout)
+    name = manifest["run"]
+
+    assert manifest["state"] == "done"
+    assert ran("runs", "list").stdout.startswith(name)
+    assert ran("runs", "show", name[:15]).stdout == ran("runs", "show", "latest").stdout
+    assert json.loads(ran("runs", "show", name, "--json").stdout)["scenario_title"] == "Small site"
+    assert ran("runs", "rm", "latest").stdout == f"removed {name}\n"
+    assert not (folder / "runs" / name).exists()
+    assert ran("runs", "list").stdout == "no runs below runs\n"
+
+
+def test_reports_come_in_four_forms_to_a_file_or_to_standard_output(ran, folder):
+    """Each readable by those who asked for it."""
+    texts = {form: ran("report", "--format", form, "--out", "-").stdout for form in FORMS}
+    paths = {form: ran("report", "latest", "--format", form).stdout.strip() for form in FORMS}
+    ran("report", "--out", "mine.html")
+
+    assert texts["html"].startswith("<!doctype html>")
+    assert Xml.fromstring(texts["junit"]).tag == "testsuites"
+    assert texts["markdown"].startswith("#")
+    assert json.loads(texts["json"])["scenario_title"] == "Small site"
+    assert {form: (folder / path).read_text(encoding="utf-8") for form, path in paths.items()} == texts
+    assert (folder / "mine.html").read_text(encoding="utf-8") == texts["html"]
+
+
+FORMS = ("html", "junit", "markdown", "json")
+
+
+@pytest.mark.parametrize("target", ["small.scenario.yaml", "latest"])
+def test_compare_gives_paired_differences_of_a_scenario_or_a_stored_run(ran, target):
+    """Singapore answers about half a second sooner than Virginia: two round trips."""
+    extra = () if target == "latest" else ("--replications", "3", "--quiet")
+    done = ran("compare", target, "far", "near", *extra)
+    rows = json.loads(ran("compare", target, "far", "near", "--json", *extra).stdout)
+
+    assert done.returncode == 0
+    row = next(each for each in rows if "close" in each["metric"])
+    assert 0.15 < row["mean_difference"] < 0.7
+    assert row["low"] <= row["mean_difference"] <= row["high"]
+    assert "close: far - near = +0." in done.stdout
