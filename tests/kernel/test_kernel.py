@@ -222,7 +222,7 @@ def test_a_looping_behaviour_hits_the_limit_instead_of_hanging(make_kernel):
     def node(_event, _context):
         return [Wake(0.0, "again")]
 
-    kernel = make_kernel({"node": node}, effect_limit=1000)
+    kernel = make_kernel({"node": node}, reaction_limit=1000)
 
     with pytest.raises(LimitError, match="is a behaviour looping"):
         kernel.run(1.0)

@@ -42,11 +42,12 @@ from twin.kernel.ports import Arrival, Carrier, Pacer, World
 from twin.kernel.randomness import Stream, Streams
 from twin.kernel.station import Station
 
-MOST_EFFECTS = 500_000_000
+MOST_REACTIONS = 500_000_000
 NODE_DOWN = "node down"
 BACKLOG_FULL = "paused node's backlog full"
 BACKLOG_LIMIT = 100_000
 _NORMAL = 1  # SimPy's priority of ordinary events
+_FIRST = -1  # before all else of the same time
 
 
 PutOff: TypeAlias = tuple[Callable[[Any], None], Any]
@@ -109,7 +110,8 @@ class _Node:
 class Kernel:
     """Runs nodes over a carrier, in a world, at a pacer's speed.
 
-    `is_traced` keeps every transfer between nodes (`transfers`), for message chains.
+    `now` is seconds since the start of the run. `is_traced` keeps every transfer between nodes
+    (`transfers`), for message chains.
     """
 
     def __init__(
@@ -120,9 +122,10 @@ class Kernel:
         pacer: Pacer | None = None,
         *,
         is_traced: bool = False,
-        effect_limit: int = MOST_EFFECTS,
+        reaction_limit: int = MOST_REACTIONS,
     ) -> None:
         self.env = simpy.Environment()
+        self.now = 0.0
         self.streams = streams
         self.world: World | None = None
         self.ledger = Ledger()
@@ -130,7 +133,8 @@ class Kernel:
         self.transfers = Transfers() if is_traced else None
         self._pacer = pacer or VirtualPacer()
         self._carrier = carrier
-        self._effects_left = effect_limit
+        self._carry = carrier.carry
+        self._reactions_left = reaction_limit
         self._traces = 0
         self._identities = 0
         self._queue: list[Any] = self.env._queue  # noqa: SLF001  (absolute times: see schedule)
@@ -142,11 +146,6 @@ class Kernel:
         self._is_started = False
 
     # the timeline offered to carriers and stations ---------------------------------------------------
-
-    @property
-    def now(self) -> float:
-        """Seconds since the start of the run."""
-        return self.env._now  # noqa: SLF001  (the public property costs a call on the hot path)
 
     def schedule(self, at_s: float, flight: Flight, then: tuple[Callable[[Flight], None], ...]) -> None:
         """Call the function in `then` with the flight at `at_s`.
@@ -189,29 +188,45 @@ class Kernel:
         self.ledger.check(self.in_flight() - int(getattr(self._carrier, "copied_count", 0)))
 
     def _run_virtual(self, until_s: float) -> None:
-        """SimPy's `run` with its `step` written in line, which makes the whole run a fifth faster."""
-        queue, env = self._queue, self.env
-        while queue and queue[0][0] < until_s:
-            env._now, _, _, event = heappop(queue)  # noqa: SLF001
+        """SimPy's `run` with its `step` in line, and a short way for flights: a quarter faster."""
+        env, queue = self.env, self._queue
+        stop = env.event()
+        heappush(queue, (until_s, _FIRST, self._number(), stop))
+        while True:
+            now, _, _, event = heappop(queue)
+            self.now = env._now = now  # noqa: SLF001
+            if type(event) is Flight:
+                event.callbacks[0](event)  # type: ignore[index]
+                continue
+            if event is stop:
+                return
             callbacks, event.callbacks = event.callbacks, None
             for callback in callbacks:
                 callback(event)
             if not event._ok and not hasattr(event, "_defused"):  # noqa: SLF001
                 raise event._value  # noqa: SLF001
-        env._now = until_s  # noqa: SLF001
 
     def _run_paced(self, until_s: float) -> None:
-        stop = self.env.timeout(until_s - self.now)
-        while not stop.processed:
-            arrival = self._pacer.wait_until(self.env.peek())
-            if arrival is None:
+        while True:
+            due_s = min(self.env.peek(), until_s)
+            arrival = self._pacer.wait_until(due_s)
+            if arrival is not None:
+                self._take(arrival)
+            elif due_s < until_s:
+                self.now = due_s
                 self.env.step()
             else:
-                self._take(arrival)
+                self.now = self.env._now = until_s  # noqa: SLF001
+                return
 
     def _take(self, arrival: Arrival) -> None:
-        flight = self._launch(arrival.source, arrival.to, arrival.message, self._new_trace(), 0)
-        self.schedule(max(self.now, arrival.at_s), flight, (self.arrive,))
+        self.ledger.sent += 1
+        self._identities += 1
+        came_s = max(self.now, arrival.at_s)
+        flight = Flight(
+            arrival.source, arrival.to, arrival.message, came_s, self._new_trace(), self._identities
+        )
+        self.schedule(came_s, flight, (self.arrive,))
 
     def call_at(self, at_s: float, action: Callable[[], None]) -> None:
         """Call `action` at the absolute time `at_s`."""
@@ -337,21 +352,32 @@ class Kernel:
         """Perform effects; those of one reaction share a trace, new if nothing caused the reaction."""
         chain = trace
         for effect in effects:
-            self._effects_left -= 1
             kind = type(effect)
             if kind is Send:
                 chain = chain or self._new_trace()
-                flight = self._launch(node.node, effect.to, effect.message, effect.trace or chain, parent)  # type: ignore[union-attr]
-                self._carrier.carry(flight, self)
+                self._identities += 1
+                self.ledger.sent += 1
+                flight = Flight(
+                    node.node,
+                    effect.to,  # type: ignore[union-attr]
+                    effect.message,  # type: ignore[union-attr]
+                    self.now,
+                    effect.trace or chain,  # type: ignore[union-attr]
+                    self._identities,
+                    parent,
+                )
+                self._carry(flight, self)
             elif kind is Wake:
                 self._set_timer(node, effect, trace, parent)  # type: ignore[arg-type]
             elif kind is Observe:
                 chain = chain or self._new_trace()
-                self.observations.add(effect.measure, Sample(self.now, node.node, effect.value, chain))  # type: ignore[union-attr]
+                sample = Sample(self.now, node.node, effect.value, chain)  # type: ignore[union-attr]
+                self.observations.add(effect.measure, sample)  # type: ignore[union-attr]
             else:
                 self._perform_rare(node, effect, trace, parent)
-        if self._effects_left < 0:
-            raise LimitError("the run asked for more effects than its limit allows; is a behaviour looping?")
+        self._reactions_left -= 1
+        if self._reactions_left < 0:
+            raise LimitError("the run has more reactions than its limit allows; is a behaviour looping?")
 
     def _perform_rare(self, node: _Node, effect: Effect, trace: int, parent: int) -> None:
         match effect:
@@ -390,12 +416,7 @@ class Kernel:
         node.put_off.append((action, subject))
         return True
 
-    # the two hot helpers ---------------------------------------------------------------------------------
-
-    def _launch(self, source: NodeId, to: NodeId, message: Any, trace: int, parent: int) -> Flight:
-        self.ledger.sent += 1
-        self._identities += 1
-        return Flight(source, to, message, self.env._now, trace, self._identities, parent)  # noqa: SLF001
+    # timers and chains ---------------------------------------------------------------------------------
 
     def _set_timer(self, node: _Node, wake: Wake, trace: int, parent: int) -> None:
         timer = node.timers.get(wake.tag)
@@ -408,7 +429,7 @@ class Kernel:
         timer.trace = trace
         timer.parent = parent
         timer.callbacks = self._wake
-        heappush(self._queue, (self.env._now + wake.after_s, _NORMAL, self._number(), timer))  # noqa: SLF001
+        heappush(self._queue, (self.now + wake.after_s, _NORMAL, self._number(), timer))
 
     def _new_trace(self) -> int:
         self._traces += 1
