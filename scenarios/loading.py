@@ -62,8 +62,15 @@ class Variant:
 
     @cached_property
     def resolved(self) -> Resolved:
-        """The variant written out in full, and its SHA-256."""
-        return resolve(self.data)
+        """The variant written out in full as a scenario of its own, and its SHA-256."""
+        written = self.data.get("requirements") or []
+        names = {self.name, self.family}
+        judged = [
+            {key: value for key, value in form.items() if key != "variants"}
+            for form, each in zip(written, self.scenario.requirements)
+            if applies(each, names)
+        ]
+        return resolve({**self.data, "requirements": judged} if written else self.data)
 
     @property
     def hash(self) -> str:

@@ -46,38 +46,39 @@ def demo(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Paired differences of two variants."""
+    from scenarios.comparing import differences, units_of, values_of
     from scenarios.runner import Plan, simulate
     from scenarios.shipped import find, load
-    from scenarios.study import COMPARED, compared
     from windtunnel.progress import Progress
 
     if find(options.target).suffix != ".yaml":
         return _compare_stored(options)
     scenario = load(options.target)
-    progress = Progress(is_quiet=options.quiet)
+    progress = Progress(is_quiet=options.quiet or options.json)
     plan = Plan(options.variants, options.replications, options.seed, options.workers)
     first, second = simulate(scenario, plan, progress).runs
     progress.close()
-    found = [c for metric, unit in COMPARED if (c := compared(first, second, metric, unit)) is not None]
-    _print_comparisons(found, options)
+    units = units_of(first.variant.requirements)
+    names = (first.variant.name, second.variant.name)
+    _print_comparisons(differences(names, values_of(first), values_of(second), units), options)
     return MET
 
 
 def _compare_stored(options: argparse.Namespace) -> int:
-    study = _stored(options.runs, options.target)
-    known = {variant.name for variant in study.variants}
+    from scenarios.archive import read_study
+    from scenarios.comparing import differences, stored_values, units_of
+    from scenarios.store import Store
+
+    folder, _ = Store(Path(options.runs)).find(options.target)
+    known = {variant.name: variant for variant in read_study(folder).variants}
     for name in options.variants:
         if name not in known:
             raise InputError(
                 f"run {options.target!r} has no variant {name!r}; it has: {', '.join(sorted(known))}"
             )
     a, b = options.variants
-    found = [each for each in study.comparisons if {each.variant_a, each.variant_b} == {a, b}]
-    if not found:
-        raise InputError(
-            f"the run compared its variants with {study.variants[0].name!r}; name that one, or a scenario"
-        )
-    _print_comparisons(found, options)
+    values_a, values_b = stored_values(folder, a), stored_values(folder, b)
+    _print_comparisons(differences((a, b), values_a, values_b, units_of(known[a].requirements)), options)
     return MET
 
 

@@ -14,7 +14,7 @@ RUN = ("run", "small.scenario.yaml", "--workers", "1", "--replications", "1")
         (["run", "nowhere.scenario.yaml"], "nowhere.scenario.yaml cannot be read: No such file"),
         (["validate", "nowhere.scenario.yaml"], "nowhere.scenario.yaml cannot be read: No such file"),
         (["validate", "."], "cannot be read: Is a directory"),
-        (["run", "car_park_fir"], "did you mean 'car_park_fire'"),
+        (["run", "car_park_fir"], "did you mean the shipped scenario 'car_park_fire'"),
         ([*RUN, "--variant", "fra"], "did you mean 'far'"),
         (["resolve", "small.scenario.yaml", "--variant", "fra"], "did you mean 'far'"),
         (["compare", "small.scenario.yaml", "far", "fra"], "did you mean 'far'"),
