@@ -119,6 +119,11 @@ KINDS: dict[str, Kind] = {
         {"J": Unit(1.0), "kJ": Unit(1e3), "MJ": Unit(1e6), "GJ": Unit(1e9), "Wh": _spelling(3600.0)},
         ("kJ", "MJ"),
     ),
+    "charge": Kind(
+        "a charge",
+        {"mAh": Unit(3.6), "Ah": _spelling(3600.0), "C": _spelling(1.0)},
+        ("mAh",),
+    ),
     "frequency": Kind(
         "a frequency",
         {"/d": _spelling(1 / 86400), "/h": _spelling(1 / 3600), "/min": _spelling(1 / 60), "/s": Unit(1.0)},
@@ -280,5 +285,6 @@ Celsius: TypeAlias = Annotated[float, Quantity("celsius")]
 Kelvin: TypeAlias = Annotated[float, Quantity("kelvin")]
 Watts: TypeAlias = Annotated[float, Quantity("power")]
 Joules: TypeAlias = Annotated[float, Quantity("energy")]
+Coulombs: TypeAlias = Annotated[float, Quantity("charge")]
 PerSecond: TypeAlias = Annotated[float, Quantity("frequency")]
 MessageCount: TypeAlias = Annotated[int, Quantity("messages")]
