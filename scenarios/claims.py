@@ -13,9 +13,10 @@ from typing import Any
 from scenarios import expression
 from scenarios.catalogue import Catalogue, Description
 from scenarios.checks import not_positive, unknown_name
+from scenarios.fault_vocabulary import FAULT_NEEDS
 from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
 from scenarios.parts import Parts, declared
-from scenarios.schema import FAULT_PARAMETERS, Requirement, TimelineEntry
+from scenarios.schema import FAULT_PARAMETERS, FAULT_TARGETS, Requirement, TimelineEntry
 from scenarios.source import Keys
 from scenarios.variants import Draft
 from twin.units import format_quantity
@@ -92,25 +93,17 @@ class ClaimChecks:
                 advice = f"it takes: {listed(parameters)}" if parameters else "it takes no figures"
                 label = suggestion(key, parameters)
                 self._report(self.draft.key_at((*path, key)), "E041", message, label, advice)
-        if parameters and not any(key in written for key in FAULT_PARAMETERS):
+        needed = FAULT_NEEDS.get(entry.fault, ())
+        if needed and not any(key in written for key in needed):
             message = f"fault '{entry.fault}' does nothing without a figure"
             self._report(
-                self.draft.value_at((*path, "fault")), "E041", message, "", f"it takes: {listed(parameters)}"
+                self.draft.value_at((*path, "fault")), "E041", message, "", f"it takes: {listed(needed)}"
             )
 
     def _check_target(self, index: int, entry: TimelineEntry) -> None:
         path = ("timeline", index)
-        targets = {
-            key: value
-            for key, value in (
-                ("between", entry.between),
-                ("link", entry.link),
-                ("node", entry.node),
-                ("select", entry.select),
-            )
-            if value is not None
-        }
-        if len(targets) != 1:
+        targets = [key for key in FAULT_TARGETS if getattr(entry, key) is not None]
+        if len(targets) != 1 and not (entry.shape is not None and not targets):
             message = f"fault '{entry.fault}' needs exactly one target; it has {listed(targets)}"
             advice = "write one of 'between: [a, b]', 'link: <name>', 'node: <name>', 'select: smoke-*'"
             self._report(self.draft.key_at((*path, "fault")), "E040", message, "", advice)
@@ -122,11 +115,45 @@ class ClaimChecks:
             self._unknown("E030", (*path, "link"), "link", entry.link, self._links)
         if entry.node is not None and not self._is_member(entry.node):
             self._unknown("E030", (*path, "node"), "node", entry.node, self._members)
+        places: dict[str, Collection[str]] = {
+            "fleet": self.parts.fleets,
+            "site": self._sites,
+            "tag": self._tags,
+        }
+        for key, here in places.items():
+            name = getattr(entry, key)
+            if name is not None and name not in here:
+                self._unknown("E030", (*path, key), key, name, here)
+        self._check_choice(path, entry)
         if entry.select is not None and not self._selects(entry.select):
             message = f"no node can match the pattern '{entry.select}'"
             label = suggestion(entry.select.rstrip("*-"), self._members)
             advice = "devices are named '<fleet>-001' or as in the scene"
             self._report(self.draft.value_at((*path, "select")), "E030", message, label, advice)
+
+    def _check_choice(self, path: Keys, entry: TimelineEntry) -> None:
+        """How many of the selected nodes: said once, and where nodes are selected."""
+        if entry.shape is not None and entry.fault != "partition":
+            message = f"fault '{entry.fault}' has no shape; only a partition has"
+            self._report(self.draft.key_at((*path, "shape")), "E041", message)
+        said = {
+            "count": entry.mode in {None, "fixed"} if entry.count is not None else entry.mode != "fixed",
+            "percent": entry.mode in {None, "percent"}
+            if entry.percent is not None
+            else entry.mode != "percent",
+        }
+        if not all(said.values()) or (entry.count is not None and entry.percent is not None):
+            message = "how many nodes is said in two ways, or only half"
+            advice = "write 'mode: one', 'count: 3' or 'percent: 30 %'"
+            self._report(self.draft.key_at((*path, "fault")), "E041", message, "", advice)
+
+    @cached_property
+    def _tags(self) -> Collection[str]:
+        fleets, nodes = self.parts.fleets.values(), self.parts.nodes.values()
+        return {
+            *(tag for fleet in fleets for tag in fleet.tags),
+            *(tag for node in nodes for tag in node.tags),
+        }
 
     @cached_property
     def _sites(self) -> Collection[str]:

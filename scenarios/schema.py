@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
-from twin.units import BitsPerSecond, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
+from twin.errors import InputError
+from twin.units import BitsPerSecond, Bytes, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
 from twin.units import json_schema as quantity_schema
 
 FORMAT_VERSION = 1
@@ -130,6 +131,7 @@ class Fleet(OpenForm):
     count: int | None = Field(None, ge=1, le=MOST_MEMBERS)
     placed_by: Literal["scene"] | None = None
     via: str | None = Field(None, description="the node its messages go to first")
+    tags: list[str] = Field([], description="words by which faults select it")
     link: (
         Annotated[Annotated[str, Tag(PLAIN)] | Annotated[Access, Tag(FORM)], Discriminator(shape_of)] | None
     ) = Field(None, description="name of a link technology, or a map with `medium`")
@@ -152,6 +154,7 @@ class Node(OpenForm):
     kind: str
     at: str | None = Field(None, description="its site; a node that runs on another is where that one is")
     runs_on: str | None = None
+    tags: list[str] = Field([], description="words by which faults select it")
     station: Station | None = None
 
 
@@ -181,30 +184,103 @@ class Link(Figures):
         return self.name or f"{self.between[0]}-{self.between[1]}"
 
 
+def _read_netem(value: object) -> object:
+    from network.netem import parse
+
+    try:
+        parse(str(value))
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+NetemText: TypeAlias = Annotated[str, BeforeValidator(_read_netem)]
+
+
 class TimelineEntry(Form):
     """One fault: when, for how long, where, and its figures."""
 
-    at_s: Seconds = Field(alias="at")
+    at_s: Seconds = Field(alias="at", description="when it begins")
     for_s: Seconds | None = Field(None, alias="for")
     every_s: Seconds | None = Field(None, alias="every", description="repeats from `at` on")
     until_s: Seconds | None = Field(None, alias="until", description="the last instant of a repetition")
+    jitter_s: Seconds | None = Field(
+        None, alias="jitter", description="each begin is later by a random time of up to this"
+    )
     fault: str
     between: Between | None = None
     is_one_way: bool = Field(False, alias="one_way", description="only from the first to the second")
     link: str | None = Field(None, description="name of a link, or of a fleet for the links of its devices")
     node: str | None = None
     select: str | None = Field(None, description="pattern of node names, such as `smoke-*`")
+    fleet: str | None = Field(None, description="all devices of a fleet")
+    site: str | None = Field(None, description="all nodes of a site")
+    tag: str | None = Field(None, description="the nodes and fleets that have this tag")
+    shape: Literal["halves", "bridge", "majorities_ring", "minority_third"] | None = Field(
+        None, description="how a partition divides the nodes, all or the selected ones"
+    )
+    mode: Literal["all", "one", "fixed", "percent"] | None = Field(
+        None, description="how many of the selected nodes, drawn once a run; `count` or `percent` says it too"
+    )
+    count: int | None = Field(None, ge=1, description="so many of the selected nodes, at random")
+    percent: Ratio | None = Field(None, description="this share of the selected nodes, at random")
     event: str | None = Field(None, description="name of a recorded event, such as a cable cut")
     round_trip_s: Seconds | None = Field(None, alias="round_trip")
     delay_s: Seconds | None = Field(None, alias="delay")
-    jitter_s: Seconds | None = Field(None, alias="jitter")
+    deviation_s: Seconds | None = Field(None, alias="deviation", description="variation of the delay")
+    distribution: Literal["uniform", "normal", "pareto", "paretonormal"] | None = None
+    correlation: Ratio | None = Field(None, description="from one message to the next")
     loss_ratio: Ratio | None = Field(None, alias="loss")
+    gemodel: Annotated[list[Ratio], Field(min_length=1, max_length=4)] | None = Field(
+        None, description="p, r, 1-h, 1-k as netem has them"
+    )
+    state: Annotated[list[Ratio], Field(min_length=1, max_length=5)] | None = Field(
+        None, description="p13, p31, p32, p23, p14 as netem has them"
+    )
+    share: Ratio | None = Field(None, description="share of the messages, of the requests, or of the time")
+    gap: int | None = Field(None, ge=1, description="of so many messages at most one comes early")
     rate_bps: BitsPerSecond | None = Field(None, alias="rate")
+    load: Ratio | None = Field(None, description="share of the rate that other traffic takes")
+    limit_bytes: Bytes | None = Field(None, alias="limit")
+    bad_s: Seconds | None = Field(None, alias="bad", description="mean length of a fade")
+    good_s: Seconds | None = Field(None, alias="good", description="mean time between fades")
     factor: float | None = Field(None, gt=0, le=1e6)
     skew_s: SignedSeconds | None = Field(None, alias="skew")
+    period_s: Seconds | None = Field(None, alias="period")
+    spread_s: Seconds | None = Field(None, alias="spread", description="within which nodes restart")
+    status: int | None = Field(None, ge=400, le=599)
+    netem: NetemText | None = Field(None, description="words of Linux netem, such as `delay 100ms loss 1%`")
+    netem_compat: bool | None = Field(None, description="with netem's own arithmetic")
 
 
-FAULT_PARAMETERS = ("event", "round_trip", "delay", "jitter", "loss", "rate", "factor", "skew")
+FAULT_TARGETS = ("between", "link", "node", "select", "fleet", "site", "tag")
+"""Keys of a timeline entry of which one says where the fault is."""
+
+FAULT_PARAMETERS = (
+    "event",
+    "round_trip",
+    "delay",
+    "deviation",
+    "distribution",
+    "correlation",
+    "loss",
+    "gemodel",
+    "state",
+    "share",
+    "gap",
+    "rate",
+    "load",
+    "limit",
+    "bad",
+    "good",
+    "factor",
+    "skew",
+    "period",
+    "spread",
+    "status",
+    "netem",
+    "netem_compat",
+)
 """Keys of a timeline entry that are figures of the fault."""
 
 

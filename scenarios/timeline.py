@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from network import faults
+from network import aims, faults, netem
 from network.carrier import Network
 from network.link import Link
 from scenarios import schema
+from scenarios.fault_vocabulary import ATTRIBUTES, FAULT_FORMS, FAULT_PARAMETERS
+from scenarios.node_faults import EachNode, Hosts, HttpError, PowerCut, Strobe
 from twin.errors import InputError
 from twin.kernel.kernel import Kernel
+from twin.kernel.randomness import Stream
+
+__all__ = ["FAULT_PARAMETERS", "occurrences", "schedule"]
 
 MOST_OCCURRENCES: Final = 10_000
+INSTANT: Final = frozenset({"conn_reset", "restart", "slow_close"})
+"""Faults that are over as soon as they have happened, so that they may happen again."""
 
-FAULT_PARAMETERS: Final[dict[str, frozenset[str]]] = {
-    "partition": frozenset(),
-    "down": frozenset(),
-    "hold": frozenset(),
-    "route_change": frozenset({"round_trip", "event", "factor"}),
-    "surge": frozenset({"delay", "factor"}),
-    "burst": frozenset({"loss"}),
-    "crash": frozenset(),
-    "clock_skew": frozenset({"skew"}),
-}
-"""The faults, and the figures each may be given."""
-
-Change = Callable[[float], None]
 Fleets = Mapping[str, Sequence[str]]
 
 
@@ -36,12 +32,17 @@ def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, member
 
     `members` are the devices of each fleet: a fault of a fleet's links hits the links of all its devices.
     """
-    for entry in scenario.timeline:
-        begin, end = _changes(entry, scenario, kernel, network, members)
-        for at_s in occurrences(entry, scenario.run.duration_s):
-            kernel.call_at(at_s, _at(kernel, begin))
+    hosts = Hosts(kernel, scenario)
+    for number, entry in enumerate(scenario.timeline, start=1):
+        stream = partial(kernel.streams.stream, f"timeline {number}")
+        aim = Aim(entry, scenario, network, members, stream("choice"))
+        fault = _fault(number, entry, aim, hosts)
+        if entry.fault not in INSTANT:
+            fault = faults.Nested(fault)
+        for at_s in _starts(entry, scenario.run.duration_s, stream("jitter")):
+            kernel.call_at(at_s, _at(kernel, fault.begin))
             if entry.for_s is not None:
-                kernel.call_at(at_s + entry.for_s, _at(kernel, end))
+                kernel.call_at(at_s + entry.for_s, _at(kernel, fault.end))
 
 
 def occurrences(entry: schema.TimelineEntry, duration_s: float) -> Iterator[float]:
@@ -56,88 +57,186 @@ def occurrences(entry: schema.TimelineEntry, duration_s: float) -> Iterator[floa
         yield at_s
 
 
-def _at(kernel: Kernel, change: Change) -> Callable[[], None]:
+def _starts(entry: schema.TimelineEntry, duration_s: float, stream: Stream) -> Iterator[float]:
+    for at_s in occurrences(entry, duration_s):
+        yield at_s + stream.uniform(0.0, entry.jitter_s) if entry.jitter_s else at_s
+
+
+def _at(kernel: Kernel, change: Callable[[float], None]) -> Callable[[], None]:
     return lambda: change(kernel.now)
 
 
-def _changes(
-    entry: schema.TimelineEntry,
-    scenario: schema.Scenario,
-    kernel: Kernel,
-    network: Network,
-    members: Fleets,
-) -> tuple[Change, Change]:
-    match entry.fault:
-        case "crash":
-            nodes = _nodes(entry, network)
-            return _each(nodes, kernel.crash), _each(nodes, lambda node: _restart(node, scenario, kernel))
-        case "clock_skew":
-            nodes, skew_s = _nodes(entry, network), entry.skew_s or 0.0
-            return (
-                _each(nodes, lambda node: kernel.skew(node, skew_s)),
-                _each(nodes, lambda node: kernel.skew(node, 0.0)),
-            )
-    fault = _network_fault(entry, kernel, network, members)
-    return fault.begin, fault.end
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What one entry of a timeline is aimed at."""
+
+    entry: schema.TimelineEntry
+    scenario: schema.Scenario
+    network: Network
+    members: Fleets
+    stream: Stream
+
+    def nodes(self) -> list[str]:
+        """The nodes that the entry selects, in order; raise InputError if there are none."""
+        chosen = self._chosen()
+        if not chosen:
+            entry = self.entry
+            raise InputError(f"the fault {entry.fault!r} at {entry.at_s:g} s selects no node: {self._text()}")
+        return self._drawn(chosen)
+
+    def links(self) -> tuple[Link, ...]:
+        """Both directions of a named link, the links between two places, or those of nodes."""
+        entry, topology = self.entry, self.network.topology
+        if entry.between is not None:
+            return aims.links(topology, between=entry.between, is_one_way=entry.is_one_way)
+        if entry.link in topology.links:
+            names = [entry.link] if entry.is_one_way else [entry.link, f"{entry.link}/back"]
+            return tuple(topology.links[name] for name in names)
+        found = aims.links_at(topology, self.nodes(), is_one_way=entry.is_one_way)
+        if not found:
+            raise InputError(f"the fault {entry.fault!r} at {entry.at_s:g} s finds no link: {self._text()}")
+        return found
+
+    def _chosen(self) -> list[str]:
+        entry, everyone = self.entry, list(self.network.topology.graph)
+        if entry.node is not None:
+            return [entry.node]
+        if entry.select is not None:
+            return [node for node in everyone if fnmatchcase(node, entry.select)]
+        if entry.fleet is not None or entry.link is not None:
+            return list(self.members.get(entry.fleet or entry.link or "", ()))
+        if entry.site is not None:
+            return [node for node in everyone if self.network.topology.site(node) == entry.site]
+        if entry.tag is not None:
+            return self._tagged(entry.tag)
+        return everyone
+
+    def _tagged(self, tag: str) -> list[str]:
+        nodes = [name for name, node in self.scenario.nodes.items() if tag in node.tags]
+        fleets = [name for name, fleet in self.scenario.fleets.items() if tag in fleet.tags]
+        return [*nodes, *(device for fleet in fleets for device in self.members.get(fleet, ()))]
+
+    def _drawn(self, chosen: list[str]) -> list[str]:
+        """So many of them as the entry says, drawn without putting back, in their old order."""
+        entry, count = self.entry, len(chosen)
+        if entry.mode == "one":
+            count = 1
+        elif entry.count is not None:
+            count = min(entry.count, count)
+        elif entry.percent is not None:
+            count = max(round(entry.percent * count), 1 if entry.percent else 0)
+        if count == len(chosen):
+            return chosen
+        places = list(range(len(chosen)))
+        for place in range(count):
+            other = place + self.stream.index(len(places) - place)
+            places[place], places[other] = places[other], places[place]
+        return [chosen[place] for place in sorted(places[:count])]
+
+    def _text(self) -> str:
+        written = {key: getattr(self.entry, key) for key in schema.FAULT_TARGETS}
+        return ", ".join(f"{key} {value!r}" for key, value in written.items() if value is not None)
 
 
-def _restart(node: str, scenario: schema.Scenario, kernel: Kernel) -> None:
-    """A host that came back has forgotten who subscribed: those that run on it notice and subscribe again."""
-    kernel.restart(node)
-    for name, form in scenario.nodes.items():
-        if form.runs_on == node:
-            kernel.link_changed(name, node, is_up=True)
+def _fault(number: int, entry: schema.TimelineEntry, aim: Aim, hosts: Hosts) -> faults.Fault:
+    form = FAULT_FORMS.get(entry.fault)
+    if form is None:
+        raise InputError(f"unknown fault {entry.fault!r}; known: {', '.join(FAULT_FORMS)}")
+    figures = _figures(entry, form.figures)
+    match form.acts_on:
+        case "groups":
+            return _partition(entry, aim)
+        case "nodes":
+            return _NODE_FAULTS[entry.fault](hosts, aim, **figures)
+    if entry.fault == "netem":
+        figures["netem"] = netem.parse(figures["netem"])
+    return faults.fault_of_links(
+        entry.fault, aim.network, hosts.kernel.streams, aim.links(), title=f"fault {number}", **figures
+    )
 
 
-def _network_fault(
-    entry: schema.TimelineEntry, kernel: Kernel, network: Network, members: Fleets
-) -> faults.Fault:
-    if entry.fault == "partition":
-        between = entry.between or ()
-        groups = faults.groups(network.topology, between=between, isolate=entry.node)
-        return faults.Partition(network, groups, is_one_way=entry.is_one_way)
-    links = _links(entry, network, members)
-    match entry.fault:
-        case "down":
-            return faults.Down(network, links)
-        case "hold":
-            return faults.Hold(network, links)
-        case "route_change":
-            return faults.RouteChange(
-                network, links, round_trip_s=entry.round_trip_s, event=entry.event, ratio=entry.factor
-            )
-        case "surge":
-            return faults.Surge(network, links, factor=entry.factor or 1.0, add_s=entry.delay_s or 0.0)
-        case "burst":
-            return faults.Burst(links, kernel.streams, loss_ratio=entry.loss_ratio or 0.0)
-    raise InputError(f"unknown fault {entry.fault!r}; known: {', '.join(FAULT_PARAMETERS)}")
+def _figures(entry: schema.TimelineEntry, names: Mapping[str, str]) -> dict[str, Any]:
+    given = {name: getattr(entry, ATTRIBUTES[key]) for key, name in names.items()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _links(entry: schema.TimelineEntry, network: Network, members: Fleets) -> tuple[Link, ...]:
-    """Both directions of a named link, the links between two places, or those of a node."""
-    topology = network.topology
+def _partition(entry: schema.TimelineEntry, aim: Aim) -> faults.Fault:
+    network = aim.network
+    if entry.shape is not None:
+        return faults.Blackout.shaped(network, entry.shape, aim.nodes())
     if entry.between is not None:
-        return faults.links(topology, between=entry.between, is_one_way=entry.is_one_way)
-    if entry.link in topology.links:
-        names = [entry.link] if entry.is_one_way else [entry.link, f"{entry.link}/back"]
-        return tuple(topology.links[name] for name in names)
-    nodes = set(members.get(entry.link or "") or _nodes(entry, network))
-    return tuple(link for link in topology.links.values() if link.source in nodes or link.to in nodes)
+        groups: Sequence[Sequence[str]] = aims.groups(network.topology, between=entry.between)
+    else:
+        alone = aim.nodes()
+        rest = set(network.topology.graph) - set(alone)
+        groups = (tuple(alone), tuple(sorted(rest)))
+    return faults.Partition(network, groups, is_one_way=entry.is_one_way)
 
 
-def _nodes(entry: schema.TimelineEntry, network: Network) -> list[str]:
-    """The named node, or all that the pattern selects, in order."""
-    if entry.node is not None:
-        return [entry.node]
-    chosen = [node for node in network.topology.graph if fnmatchcase(node, entry.select or "")]
-    if not chosen:
-        raise InputError(f"the fault {entry.fault!r} at {entry.at_s:g} s selects no node: {entry.select!r}")
-    return chosen
+# faults of nodes -------------------------------------------------------------------------------------------
 
 
-def _each(nodes: list[str], change: Callable[[str], None]) -> Change:
-    def apply(_now: float) -> None:
-        for node in nodes:
-            change(node)
+def _crash(hosts: Hosts, aim: Aim) -> faults.Fault:
+    return EachNode(aim.nodes(), hosts.crash, hosts.restart)
 
-    return apply
+
+def _restart(hosts: Hosts, aim: Aim) -> faults.Fault:
+    def again(node: str) -> None:
+        hosts.crash(node)
+        hosts.restart(node)
+
+    return EachNode(aim.nodes(), again)
+
+
+def _pause(hosts: Hosts, aim: Aim) -> faults.Fault:
+    return EachNode(aim.nodes(), hosts.pause, hosts.resume)
+
+
+def _power_cut(hosts: Hosts, aim: Aim, *, spread_s: float = 0.0) -> faults.Fault:
+    return PowerCut(hosts, aim.nodes(), aim.stream, spread_s)
+
+
+def _clock_skew(hosts: Hosts, aim: Aim, *, skew_s: float = 0.0) -> faults.Fault:
+    return EachNode(
+        aim.nodes(), lambda node: hosts.add_skew(node, skew_s), lambda node: hosts.take_skew(node, skew_s)
+    )
+
+
+def _clock_strobe(hosts: Hosts, aim: Aim, *, skew_s: float = 0.0, **period: float) -> faults.Fault:
+    return Strobe(hosts, aim.nodes(), skew_s, **period)
+
+
+def _http_error(hosts: Hosts, aim: Aim, *, share: float = 1.0, **status: int) -> faults.Fault:
+    return HttpError(hosts.kernel, aim.nodes(), share, **status)
+
+
+def _region_outage(hosts: Hosts, aim: Aim) -> faults.Fault:
+    del hosts
+    return faults.Blackout(aims.links_at(aim.network.topology, aim.nodes()))
+
+
+def _dns_error(hosts: Hosts, aim: Aim) -> faults.Fault:
+    del hosts
+    return faults.Refused(aim.network, aim.nodes(), "name not resolved")
+
+
+def _certificate_expiry(hosts: Hosts, aim: Aim) -> faults.Fault:
+    del hosts
+    links = aim.network.topology.links.values()
+    if not any(getattr(link.tcp, "tls", None) for link in links):
+        raise InputError("a certificate cannot expire here: no link of the scenario uses TLS")
+    return faults.Refused(aim.network, aim.nodes(), "certificate expired", tls_only=True)
+
+
+_NODE_FAULTS: Final[dict[str, Callable[..., faults.Fault]]] = {
+    "crash": _crash,
+    "restart": _restart,
+    "pause": _pause,
+    "power_cut": _power_cut,
+    "clock_skew": _clock_skew,
+    "clock_strobe": _clock_strobe,
+    "http_error": _http_error,
+    "region_outage": _region_outage,
+    "dns_error": _dns_error,
+    "certificate_expiry": _certificate_expiry,
+}

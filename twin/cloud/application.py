@@ -29,6 +29,7 @@ REQUEST_TOPIC: Final = "application/request"
 RESPONSE_TOPIC: Final = "application/response"
 PENDING_LIMIT: Final = 10_000
 CLOCK_GRAIN_S: Final = 1e-6
+FIRST_ERROR: Final = 400
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -39,11 +40,12 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """The answer to the request of the same number."""
+    """The answer to the request of the same number; an error has a status of 400 or more."""
 
     number: int
     topic: str
     value: bytes
+    status: int = 200
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -58,8 +60,8 @@ class User:
     """Asks the application every `every_s`, give or take `jitter`, for the latest value of `topic`.
 
     Observes `request` when it asks, then `response` with the seconds it took in the same causal chain, or
-    `request_failed` if no answer came within `timeout_s`. The first request comes at a random moment of
-    the first interval.
+    `request_failed` if the answer is an error or none came within `timeout_s`. The first request comes at
+    a random moment of the first interval.
     """
 
     measures: ClassVar[tuple[str, ...]] = ("request", "response", "request_failed")
@@ -105,7 +107,8 @@ class User:
         response = msgspec.json.decode(message.payload, type=Response)
         asked_s = self.asked_s.pop(response.number, None)
         if asked_s is not None:
-            yield Observe("response", context.now - asked_s)
+            is_error = response.status >= FIRST_ERROR
+            yield Observe("request_failed") if is_error else Observe("response", context.now - asked_s)
 
     def _give_up(self, context: Context) -> Iterator[Effect]:
         """Requests time out in the order in which they were made, so one timer serves them all."""
@@ -121,17 +124,23 @@ class User:
 
 @dataclass(slots=True)
 class Application:
-    """Answers the requests of users with what its database holds; its station gives the service time."""
+    """Answers the requests of users with what its database holds; its station gives the service time.
+
+    The latest of `errors`, as (share of requests, status), says which it answers with an error instead.
+    """
 
     measures: ClassVar[tuple[str, ...]] = ()
 
     database: NodeId
 
-    def react(self, event: Event, context: Context) -> Iterable[Effect]:  # noqa: ARG002 (port)
+    errors: list[tuple[float, int]] = field(init=False, default_factory=list)
+
+    def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Pass a request on as a query, and an answer back as a response."""
         match event:
             case Received(message, source, _) if message.topic == REQUEST_TOPIC:
-                return self._query(message, source)
+                is_error = bool(self.errors) and context.random.uniform() < self.errors[-1][0]
+                return self._fail(message, source) if is_error else self._query(message, source)
             case Received(message, source, _) if source == self.database and message.topic == ANSWER_TOPIC:
                 return self._respond(message)
         return ()
@@ -144,6 +153,14 @@ class Application:
         errand = msgspec.json.encode(Errand(user, request.number)).decode()
         query = msgspec.json.encode(Query(request.topic, errand))
         return [Send(self.database, Message(QUERY_TOPIC, query))]
+
+    def _fail(self, message: Message, user: NodeId) -> list[Effect]:
+        try:
+            request = msgspec.json.decode(message.payload, type=Request)
+        except msgspec.DecodeError:
+            return [Drop(message, "not understood")]
+        failure = Response(request.number, request.topic, b"", self.errors[-1][1])
+        return [Send(user, Message(RESPONSE_TOPIC, msgspec.json.encode(failure)))]
 
     def _respond(self, message: Message) -> list[Effect]:
         answer = msgspec.json.decode(message.payload, type=QueryAnswer)
