@@ -16,10 +16,10 @@ import os
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -29,6 +29,9 @@ State = Literal["running", "done", "interrupted", "crashed"]
 CATALOGUE = "catalogue.sqlite"
 MANIFEST = "manifest.json"
 BUSY_TIMEOUT_S = 10.0
+BUSY = {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR"}
+
+T = TypeVar("T")
 
 
 class Manifest(msgspec.Struct):
@@ -75,17 +78,11 @@ class Store:
     def save(self, manifest: Manifest) -> None:
         """Write the manifest and its row in the catalogue."""
         write(self.root / manifest.run / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-        with self._catalogue() as rows:
-            _insert(rows, manifest)
+        self._in_catalogue(lambda rows: _insert(rows, manifest))
 
     def list(self) -> list[Manifest]:
         """All runs, newest first; the catalogue is rebuilt when it does not match the folders."""
-        folders = {path.parent.name for path in self.root.glob(f"*/{MANIFEST}")}
-        with self._catalogue() as rows:
-            known = dict(rows.execute("SELECT run, manifest FROM runs"))
-            if set(known) != folders:
-                known = self._rebuild(rows, folders)
-        found = [_seen(msgspec.json.decode(text, type=Manifest)) for text in known.values()]
+        found = [_seen(manifest) for manifest in self._in_catalogue(self._known)]
         return sorted(found, key=lambda manifest: (manifest.started, manifest.run), reverse=True)
 
     def find(self, run: str) -> tuple[Path, Manifest]:
@@ -107,35 +104,47 @@ class Store:
         """Delete a run's folder and its row; returns its name."""
         folder, manifest = self.find(run)
         shutil.rmtree(folder)
-        with self._catalogue() as rows:
-            rows.execute("DELETE FROM runs WHERE run = ?", (manifest.run,))
+        self._in_catalogue(lambda rows: rows.execute("DELETE FROM runs WHERE run = ?", (manifest.run,)))
         return manifest.run
 
-    def _rebuild(self, rows: sqlite3.Connection, folders: set[str]) -> dict[str, bytes]:
+    def _known(self, rows: sqlite3.Connection) -> Sequence[Manifest]:
+        """What the catalogue says, or the folders where it does not match them."""
+        folders = {path.parent.name for path in self.root.glob(f"*/{MANIFEST}")}
+        known = dict(rows.execute("SELECT run, manifest FROM runs"))
+        if set(known) == folders:
+            return [msgspec.json.decode(text, type=Manifest) for text in known.values()]
         rows.execute("DELETE FROM runs")
-        for name in sorted(folders):
-            _insert(rows, msgspec.json.decode((self.root / name / MANIFEST).read_bytes(), type=Manifest))
-        return dict(rows.execute("SELECT run, manifest FROM runs"))
+        found = [manifest for name in sorted(folders) if (manifest := self._read(name)) is not None]
+        for manifest in found:
+            _insert(rows, manifest)
+        return found
 
-    @contextmanager
-    def _catalogue(self) -> Iterator[sqlite3.Connection]:
+    def _read(self, name: str) -> Manifest | None:
+        """The manifest in a folder, which gives the run its name; None if it is broken."""
+        try:
+            manifest = msgspec.json.decode((self.root / name / MANIFEST).read_bytes(), type=Manifest)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        manifest.run = name
+        return manifest
+
+    def _in_catalogue(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in the catalogue; one that is damaged is made anew, as it is an index only."""
         self.root.mkdir(parents=True, exist_ok=True)
-        path = self.root / CATALOGUE
-        if not _is_readable(path):
-            path.unlink(missing_ok=True)
-        with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as rows, rows:
+        try:
+            return self._done(action)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorname in BUSY:
+                raise InputError(f"cannot use {self.root / CATALOGUE}: {error}") from error
+            (self.root / CATALOGUE).unlink(missing_ok=True)
+            return self._done(action)
+
+    def _done(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        with closing(sqlite3.connect(self.root / CATALOGUE, timeout=BUSY_TIMEOUT_S)) as rows, rows:
             rows.execute(
                 "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, started TEXT, manifest BLOB)"
             )
-            yield rows
-
-
-def _is_readable(path: Path) -> bool:
-    """Whether the file is absent or begins as a SQLite database does."""
-    if not path.exists():
-        return True
-    with path.open("rb") as file:
-        return file.read(16) in {b"", b"SQLite format 3\x00"}
+            return action(rows)
 
 
 def _insert(rows: sqlite3.Connection, manifest: Manifest) -> None:
