@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
-from typing import Literal
+from typing import Literal, Protocol
 
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
@@ -165,4 +165,21 @@ class QueueStation:
         return self._queues[rank].popleft()[0]
 
 
-Station = FifoStation | QueueStation
+class Station(Protocol):
+    """What stands between a node's arrivals and its behaviour, and what it did: seconds of work and of
+    waiting, and flights served.
+    """
+
+    servers: int
+    busy_s: float
+    waited_s: float
+    served_count: int
+
+    def accept(self, flight: Flight, timeline: Timeline, then: tuple[Callable[[Flight], None], ...]) -> None:
+        """Queue an arriving flight and call `then` when it has been served, or lose it."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Flights that no event stands for."""
+        ...
