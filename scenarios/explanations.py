@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from devices_models.catalogue import DEVICES
 from network.catalogue import aliases, link_figures, technologies
 from network.wan import is_metro, metro
 from scenarios.catalogue import Description
 from scenarios.issues import explain, nearest
+from scenarios.nodes import NODE_KINDS
 from scenarios.vocabulary import Vocabulary
 from twin.errors import InputError
-from twin.units import format_quantity
+from twin.units import Quantity, format_quantity
 
 
 def overview() -> str:
@@ -36,7 +39,7 @@ def explanation(subject: str) -> str:
     if subject in words.devices:
         return _described(subject, words.devices[subject], _device_text(subject))
     if subject in words.kinds:
-        return _described(subject, words.kinds[subject], "")
+        return _described(subject, words.kinds[subject], NODE_KINDS[subject].summary)
     if subject in words.faults:
         return f"fault {subject}: takes {', '.join(sorted(words.faults[subject])) or 'no figures'}"
     if subject in technologies() or subject in aliases():
@@ -56,10 +59,34 @@ def _device_text(name: str) -> str:
 
 
 def _described(name: str, known: Description, text: str) -> str:
-    options = ", ".join(sorted(known.form.keys)) or "none"
+    lines = [f"  {key}{f': {default}' if default else ''}" for key, default in defaults(known).items()]
+    options = "\n".join(["options and their defaults:", *lines]) if lines else "options: none"
     measures = ", ".join(sorted(known.measures)) or "none"
-    body = text or inspect.getdoc(known.options) or ""
-    return f"{name}\n\n{body}\n\noptions: {options}\nmeasures: {measures}".replace("\n\n\n\n", "\n\n")
+    return f"{name}\n\n{text}\n\n{options}\n\nmeasures: {measures}"
+
+
+def defaults(known: Description) -> dict[str, str]:
+    """The options a scenario may write, each with its default as it would be written; empty if needed."""
+    keys = {attribute: key for key, attribute in known.form.attributes.items()}
+    hints = get_type_hints(known.options, include_extras=True)
+    found = {
+        keys[field.name]: _default_text(field, hints[field.name])
+        for field in dataclasses.fields(known.options)
+        if field.name in keys
+    }
+    return dict(sorted(found.items()))
+
+
+def _default_text(field: dataclasses.Field[Any], hint: Any) -> str:
+    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if value is dataclasses.MISSING:
+        return ""
+    kind = next((each.kind for each in getattr(hint, "__metadata__", ()) if isinstance(each, Quantity)), "")
+    if kind and isinstance(value, int | float):
+        return format_quantity(kind, value)
+    text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    choices = " | ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else ""
+    return f"{text}  ({choices})" if choices else text
 
 
 def _link_text(name: str) -> str:
