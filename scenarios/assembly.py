@@ -15,6 +15,7 @@ from devices_models.world.scene import Scene
 from devices_models.world.settings import WorldSettings
 from network.carrier import Network
 from scenarios import schema, timeline
+from scenarios.hardware import controller_of, observe_hardware
 from scenarios.linking import build_topology
 from scenarios.members import Member, members_of
 from scenarios.nodes import NODE_KINDS, Surroundings, make_station
@@ -52,6 +53,7 @@ class Assembly:
             self.kernel.run(end_s)
         if self.building is not None:
             self.building.finish()
+        observe_hardware(self.scenario.fleets, self.members, self.network.topology, self.kernel)
         self.kernel.check_ledger()
 
 
@@ -96,8 +98,9 @@ class Blueprint:
 
     def _spec(self, member: Member, streams: Streams) -> NodeSpec:
         if member.fleet:
-            device = DEVICES[self.scenario.fleets[member.fleet].device]
-            return NodeSpec(partial(device.make, member.via, self.options[member.fleet]))
+            fleet = self.scenario.fleets[member.fleet]
+            make = partial(DEVICES[fleet.device].make, member.via, self.options[member.fleet])
+            return NodeSpec(make, controller_of(fleet))
         node = self.scenario.nodes[member.node]
         make = partial(_make_node, node.kind, self._surroundings(member), self.options[member.node])
         return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))

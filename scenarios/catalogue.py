@@ -74,6 +74,13 @@ class Catalogue(Protocol):
         """The shortest round trip that light in fibre allows between two sites (seconds)."""
         ...
 
+    def link_problem(self, device: str, technology: str | None, payload_bytes: int | None, key: str) -> str:
+        """Why the technology (None: the device type's usual one) cannot do this, or ''.
+
+        `key` is what is asked of it: `payload`, `handover_every` or `battery`.
+        """
+        ...
+
     def file_problem(self, content: FileContent, path: Path) -> str:
         """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
         ...

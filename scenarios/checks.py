@@ -5,6 +5,7 @@ The checks run on the parts that are well formed, so that form and meaning are r
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -150,6 +151,7 @@ class SystemChecks:
                 if len(self.issues) == known_before:  # a misspelt `count` is reported as such
                     self._check_members(name, fleet)
                 self._check_senses(name, fleet, device)
+                self._check_carriage(name, fleet, device)
 
     def _check_members(self, name: str, fleet: Fleet) -> None:
         path = ("fleets", name)
@@ -175,6 +177,26 @@ class SystemChecks:
         message = f"fleet '{name}' senses '{device.senses[0]}', but it is nowhere in a world"
         advice = "give the site a 'scene', the scenario a 'world', and the fleet 'placed_by: scene'"
         self._report(self.draft.value_at(("fleets", name, "device")), "E053", message, "", advice)
+
+    def _check_carriage(self, name: str, fleet: Fleet, device: Description) -> None:
+        """Whether the fleet's link can do what is asked of it."""
+        link = fleet.link
+        technology = link.medium if isinstance(link, Access) else link
+        if technology is not None and technology not in self.catalogue.technologies:
+            return
+        asked: dict[str, Keys] = {"payload": ("payload",)}
+        if fleet.battery_c is not None:
+            asked["battery"] = ("battery",)
+        if isinstance(link, Access) and link.handover_every_s is not None:
+            asked["handover_every"] = ("link", "handover_every")
+        payload_bytes = _payload_bytes(fleet, device)
+        for key, inside in asked.items():
+            problem = self.catalogue.link_problem(fleet.device, technology, payload_bytes, key)
+            if problem:
+                is_written = key != "payload" or "payload" in fleet.options
+                place = ("fleets", name, *inside)
+                span = self.draft.value_at(place) if is_written else self.draft.key_at(place[:2])
+                self._report(span, "E060", f"the link of fleet '{name}' cannot do this: {problem}")
 
     def _check_via(self, name: str, fleet: Fleet) -> None:
         path = ("fleets", name)
@@ -382,6 +404,14 @@ class _Reach:
 
     def _join(self, first: str, second: str) -> None:
         self._group[self._find(first)] = self._find(second)
+
+
+def _payload_bytes(fleet: Fleet, device: Description) -> int | None:
+    """The payload that every device of the fleet sends, where its type has such an option."""
+    fields = {each.name: each.default for each in dataclasses.fields(device.options)}
+    written = device.form.read(fleet.options)[0]
+    size = written.get("payload_bytes", fields.get("payload_bytes"))
+    return size if isinstance(size, int) else None
 
 
 def unknown_name(draft: Draft, code: str, path: Keys, what: str, name: str, known: Collection[str]) -> Issue:

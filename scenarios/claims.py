@@ -16,7 +16,7 @@ from scenarios.checks import not_positive, unknown_name
 from scenarios.fault_vocabulary import FAULT_NEEDS
 from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
 from scenarios.parts import Parts, declared
-from scenarios.schema import FAULT_PARAMETERS, FAULT_TARGETS, Requirement, TimelineEntry
+from scenarios.schema import FAULT_PARAMETERS, FAULT_TARGETS, HARDWARE_MEASURES, Requirement, TimelineEntry
 from scenarios.source import Keys
 from scenarios.variants import Draft
 from twin.units import format_quantity
@@ -243,6 +243,8 @@ class ClaimChecks:
             for device, each in known.items()
             if name in each.measures
         ]
+        keys = [key for key, measure in HARDWARE_MEASURES.items() if measure == name]
+        owners += [f"fleets with '{key}'" for key in keys]
         if owners and not self._is_complete:
             return
         if owners:
@@ -265,7 +267,13 @@ class ClaimChecks:
     @cached_property
     def _measures(self) -> frozenset[str]:
         present = [each.measures for each in (*self._described, self.catalogue.world) if each is not None]
-        return frozenset().union(*present)
+        fleets = declared(self.draft.data, "fleets").values()
+        made_of = [
+            measure
+            for key, measure in HARDWARE_MEASURES.items()
+            if any(isinstance(fleet, dict) and key in fleet for fleet in fleets)
+        ]
+        return frozenset(made_of).union(*present)
 
     @cached_property
     def _is_complete(self) -> bool:

@@ -75,7 +75,7 @@ def _all_links(
 
 def _field_links(member: Member, fleet: schema.Fleet, cells: Cells) -> Iterator[Link]:
     """The link of a device to its `via` node, up and down, in the medium that the node's devices share."""
-    form, streams = _access(fleet), cells.streams
+    form, streams = access_of(fleet), cells.streams
     is_timed = any(each is not None for each in (form.delay_s, form.round_trip_s, form.jitter_s))
     is_rated = form.rate_bps is not None or form.queue_limit is not None
     is_plain = gives_way(form.medium, to_delay=is_timed, to_rate=is_rated)
@@ -95,7 +95,7 @@ def _field_links(member: Member, fleet: schema.Fleet, cells: Cells) -> Iterator[
         yield link
 
 
-def _access(fleet: schema.Fleet) -> schema.Access:
+def access_of(fleet: schema.Fleet) -> schema.Access:
     """The fleet's link; the usual one of its device type where the scenario names none."""
     if isinstance(fleet.link, schema.Access):
         return fleet.link

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 from twin.errors import InputError
-from twin.units import BitsPerSecond, Bytes, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
+from twin.units import BitsPerSecond, Bytes, Coulombs, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
 from twin.units import json_schema as quantity_schema
 
 FORMAT_VERSION = 1
@@ -123,6 +123,19 @@ class Access(Figures):
     )
 
 
+class Controller(Form):
+    """The microcontroller of a device."""
+
+    type: Literal["atmega328p", "stm32l0", "nrf52832", "esp32"]
+    task_period_s: Seconds = Field(
+        0.0, alias="task_period", description="period of the task that works off messages; 0: at once"
+    )
+
+
+HARDWARE_MEASURES = {"battery": "battery_life_days", "mcu": "late_messages"}
+"""What a fleet reports at the end of a run, by the key that it needs for it."""
+
+
 class Fleet(OpenForm):
     """A number of devices of one type; further keys are options of the device type."""
 
@@ -135,6 +148,8 @@ class Fleet(OpenForm):
     link: (
         Annotated[Annotated[str, Tag(PLAIN)] | Annotated[Access, Tag(FORM)], Discriminator(shape_of)] | None
     ) = Field(None, description="name of a link technology, or a map with `medium`")
+    battery_c: Coulombs | None = Field(None, alias="battery", description="capacity, such as `2400 mAh`")
+    mcu: Controller | None = Field(None, description="what each device can process")
 
 
 class Station(Form):

@@ -14,10 +14,14 @@ from devices_models.world.building import WORLD
 from devices_models.world.scene import load_scene
 from devices_models.world.settings import WorldSettings
 from network import catalogue, wan
+from network.media.cells import most_payload_bytes
+from network.media.cellular import HANDOVER_GAPS_S
+from network.media.radio import has_battery_figures
 from network.record import read_trace
 from network.stages.trace import Trace
 from scenarios import schema
 from scenarios.catalogue import Description, FileContent
+from scenarios.hardware import hardware_measures
 from scenarios.linking import place_of
 from scenarios.members import Member
 from scenarios.nodes import NODE_KINDS
@@ -123,6 +127,21 @@ class Vocabulary:
         """The shortest round trip that light in fibre allows between two sites (seconds)."""
         return wan.fibre_floor_s(place_of(first), place_of(second))
 
+    def link_problem(self, device: str, technology: str | None, payload_bytes: int | None, key: str) -> str:
+        """Why the technology (None: the device type's usual one) cannot do this, or ''.
+
+        `key` is what is asked of it: `payload`, `handover_every` or `battery`.
+        """
+        name = technology or DEVICES[device].link
+        if key == "battery" and not has_battery_figures(name):
+            return f"nothing is known of the current that a device on {name} takes"
+        if key == "handover_every" and name not in HANDOVER_GAPS_S:
+            return f"a device on {name} knows no handover"
+        most = most_payload_bytes(name)
+        if key == "payload" and payload_bytes is not None and most is not None and payload_bytes > most:
+            return f"{name} carries payloads of at most {most} bytes, not {payload_bytes}"
+        return ""
+
     def file_problem(self, content: FileContent, path: Path) -> str:
         """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
         return _file_problem(content, path, path.stat().st_mtime_ns)
@@ -144,6 +163,7 @@ def reporters(scenario: schema.Scenario, members: Iterable[Member]) -> dict[str,
     for member in members:
         device = scenario.fleets[member.fleet].device if member.fleet else ""
         measures = DEVICES[device].measures if device else NODE_KINDS[member.kind].measures
-        for measure in measures:
+        of_hardware = hardware_measures(scenario.fleets[member.fleet]) if device else ()
+        for measure in (*measures, *of_hardware):
             found.setdefault(measure, []).append(member.node)
     return found

@@ -133,6 +133,14 @@ class SmallCatalogue:
         """A table of one pair: Singapore and Ashburn lie 15,540 km apart."""
         return 0.152 if {first.metro, second.metro} == {"singapore", "ashburn"} else 0.0
 
+    def link_problem(self, _device: str, technology: str | None, payload_bytes: int | None, key: str) -> str:
+        """LoRaWAN is short here, and on Ethernet nothing has a battery."""
+        if key == "battery" and technology == "ethernet":
+            return "nothing is known of the current that a device on ethernet takes"
+        if key == "payload" and technology == "lorawan-sf7" and (payload_bytes or 0) > 222:
+            return f"lorawan-sf7 carries payloads of at most 222 bytes, not {payload_bytes}"
+        return ""
+
     def file_problem(self, content: str, path: Path) -> str:
         """Notes are nothing that can be used."""
         return f"{path.name}: it is no {content}" if path.suffix == ".txt" else ""
