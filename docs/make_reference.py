@@ -16,6 +16,8 @@ from typing import Any
 
 from scenarios import schema
 from scenarios.catalogue import Description
+from scenarios.explanations import defaults
+from scenarios.fault_vocabulary import FAULT_FORMS
 from scenarios.vocabulary import Vocabulary
 from twin.units import KINDS, format_quantity
 
@@ -57,8 +59,8 @@ def page(text: str) -> str:
         "keys": "\n\n".join(form_table(title, model) for title, model in FORMS.items()),
         "devices": described(words.devices, "device"),
         "kinds": described(words.kinds, "kind"),
-        "world": option_list(words.world) + "\n\nMeasures: " + measure_list(words.world) + ".",
-        "faults": table(["fault", "figures"], fault_rows(words)),
+        "world": world(words.world),
+        "faults": table(["fault", "what happens", "figures", "example"], fault_rows()),
         "links": ", ".join(f"`{name}`" for name in sorted(words.technologies)) + ".",
         "units": table(["quantity", "units"], unit_rows()),
         "codes": table(["code", "meaning"], code_rows()),
@@ -117,8 +119,19 @@ def described(known: Any, title: str) -> str:
 
 
 def option_list(known: Description) -> str:
-    """The options a scenario may write."""
-    return ", ".join(f"`{key}`" for key in sorted(known.form.keys)) or "none"
+    """The options a scenario may write, with their defaults."""
+    listed = ((key, default.partition("  (")[0]) for key, default in defaults(known).items())
+    return ", ".join(f"`{key}`" + f" ({text})" * bool(text) for key, text in listed) or "none"
+
+
+def world(known: Description) -> str:
+    """The options of the world, with those inside its maps, and its measures."""
+    inside = [
+        f"- `{key}` as a map: " + ", ".join(f"`{each}`" for each in sorted(keys)) + "."
+        for key in sorted(known.form.keys)
+        if (keys := known.form.keys_at((key,)))
+    ]
+    return "\n".join([option_list(known) + ".", "", *inside, "", f"Measures: {measure_list(known)}."])
 
 
 def measure_list(known: Description) -> str:
@@ -126,11 +139,16 @@ def measure_list(known: Description) -> str:
     return ", ".join(f"`{measure}`" for measure in sorted(known.measures)) or "none"
 
 
-def fault_rows(words: Vocabulary) -> list[list[str]]:
-    """Each fault with the figures it may be given."""
+def fault_rows() -> list[list[str]]:
+    """Each fault: what happens, the figures it may be given, an example."""
     return [
-        [f"`{name}`", ", ".join(f"`{figure}`" for figure in sorted(figures)) or "none"]
-        for name, figures in sorted(words.faults.items())
+        [
+            f"`{name}`",
+            form.meaning,
+            ", ".join(f"`{key}`" for key in sorted(form.figures)),
+            f"`{form.example}`",
+        ]
+        for name, form in sorted(FAULT_FORMS.items())
     ]
 
 

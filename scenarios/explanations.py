@@ -10,6 +10,7 @@ from devices_models.catalogue import DEVICES
 from network.catalogue import aliases, link_figures, technologies
 from network.wan import is_metro, metro
 from scenarios.catalogue import Description
+from scenarios.fault_vocabulary import FAULT_FORMS
 from scenarios.issues import explain, nearest
 from scenarios.nodes import NODE_KINDS
 from scenarios.vocabulary import Vocabulary
@@ -41,7 +42,7 @@ def explanation(subject: str) -> str:
     if subject in words.kinds:
         return _described(subject, words.kinds[subject], NODE_KINDS[subject].summary)
     if subject in words.faults:
-        return f"fault {subject}: takes {', '.join(sorted(words.faults[subject])) or 'no figures'}"
+        return _fault_text(subject)
     if subject in technologies() or subject in aliases():
         return _link_text(subject)
     if is_metro(subject):
@@ -56,6 +57,16 @@ def _device_text(name: str) -> str:
     device = DEVICES[name]
     quality = f"quality {device.quality.tier}: {'; '.join(device.quality.reasons)}"
     return f"{inspect.getdoc(device.behaviour)}\n\nusual link: {device.link}\n{quality}"
+
+
+def _fault_text(name: str) -> str:
+    form = FAULT_FORMS[name]
+    takes = ", ".join(sorted(form.figures)) or "no figures"
+    needs = f" (one of these is needed: {', '.join(form.needs)})" if form.needs else ""
+    return (
+        f"fault {name}: acts on {form.acts_on}\n\n{form.meaning}\n\ntakes: {takes}{needs}\n"
+        f"for example:\n  - {form.example}"
+    )
 
 
 def _described(name: str, known: Description, text: str) -> str:
@@ -78,12 +89,14 @@ def defaults(known: Description) -> dict[str, str]:
 
 
 def _default_text(field: dataclasses.Field[Any], hint: Any) -> str:
-    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    value: Any = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     if value is dataclasses.MISSING:
         return ""
     kind = next((each.kind for each in getattr(hint, "__metadata__", ()) if isinstance(each, Quantity)), "")
     if kind and isinstance(value, int | float):
         return format_quantity(kind, value)
+    if dataclasses.is_dataclass(value) or value == ():
+        return ""
     text = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     choices = " | ".join(map(str, get_args(hint))) if get_origin(hint) is Literal else ""
     return f"{text}  ({choices})" if choices else text
