@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Write the table of docs/faults.md from the vocabulary of faults."""
 
 from pathlib import Path
