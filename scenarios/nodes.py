@@ -28,6 +28,8 @@ SESSION_OPTIONS: Final = (
     "reconnect_min_s",
     "reconnect_max_s",
     "idle_close_s",
+    "version",
+    "topic_alias_count",
 )
 
 
