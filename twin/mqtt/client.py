@@ -300,7 +300,12 @@ class ClientSession:
         return replace(effect, message=replace(message, properties=said))
 
     def _accept(self, message: Message, context: Context) -> tuple[list[Effect], list[Message]]:
-        """Acknowledge, and hand on; at QoS 2 only what is not there already [MQTT-4.3.3-2]."""
+        """Acknowledge, and hand on; at QoS 2 only what is not there already [MQTT-4.3.3-2].
+
+        What MQTT 5 said of this hop stays here.
+        """
+        if message.properties is not None:
+            message = replace(message, properties=None)
         if message.qos == 0:
             return [], [message]
         self.last_sent_s = context.now
