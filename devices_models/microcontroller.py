@@ -90,24 +90,23 @@ class Microcontroller:
             timeline.lose(flight, flight.to, OUT_OF_MEMORY)
             return
         self._used_bytes += size_bytes
-        due_s = self._due_s(timeline.now)
+        now = timeline.now
+        due_s = self._turn_s(now)
+        is_awake = self._free_s >= now
         work_s = self.work_s(flight.message)
-        done_s = max(due_s, self._free_s) + work_s
+        done_s = (self._free_s if is_awake else due_s + self.wake_s) + work_s
         self._free_s = done_s
         self.busy_s += work_s
-        self.waited_s += done_s - work_s - timeline.now
+        self.waited_s += done_s - work_s - now
         self.served_count += 1
         self.late_count += self.task_period_s > 0 and done_s > due_s + self.task_period_s
         self._serve_at(done_s, size_bytes, flight, timeline, then)
 
-    def _due_s(self, now: float) -> float:
-        """When the task looks at what arrives now: at its next turn, or when the controller is awake."""
-        if self._free_s >= now:
-            return now
+    def _turn_s(self, now: float) -> float:
+        """When the task looks at what arrives now, if the controller is idle."""
         if not self.task_period_s:
-            return now + self.wake_s
-        turn = math.ceil(now / self.task_period_s - TICK_TOLERANCE)
-        return turn * self.task_period_s + self.wake_s
+            return now
+        return math.ceil(now / self.task_period_s - TICK_TOLERANCE) * self.task_period_s
 
     def _serve_at(
         self,

@@ -252,24 +252,24 @@ class LoraUplink:
     waiting_count = 0
 
     def __init__(self, device: LoraDevice) -> None:
-        self._device = device
+        self.device = device
 
     def take(self, ride: Ride) -> None:
         """Send as soon as the duty cycle allows."""
-        self._device.uplink(ride)
+        self.device.uplink(ride)
 
 
 class LoraDownlink:
     """The gateway's way to the device."""
 
     def __init__(self, device: LoraDevice) -> None:
-        self._device = device
+        self.device = device
 
     @property
     def waiting_count(self) -> int:
         """Messages that wait for an uplink."""
-        return len(self._device.mailbox)
+        return len(self.device.mailbox)
 
     def take(self, ride: Ride) -> None:
         """Keep it for a receive window."""
-        self._device.downlink(ride)
+        self.device.downlink(ride)
