@@ -156,12 +156,13 @@ def _insert(rows: sqlite3.Connection, manifest: Manifest) -> None:
 
 def _seen(manifest: Manifest) -> Manifest:
     """A run that says it is running while its process is gone has crashed."""
-    if manifest.state == "running" and not _is_alive(manifest.process):
+    if manifest.state == "running" and not is_alive(manifest.process):
         manifest.state = "crashed"
     return manifest
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this number runs on this machine; always true where that cannot be asked."""
     if os.name == "nt":  # signal 0 would end the process there
         return True
     try:

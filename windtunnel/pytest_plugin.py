@@ -197,6 +197,9 @@ def _contents(variant: Variant) -> list[tuple[str, int]]:
 
     named = [str(site.scene) for site in variant.scenario.sites.values() if isinstance(site.scene, str)]
     named += [link.trace for link in variant.scenario.links if link.trace]
+    named += [
+        str(fleet.options["file"]) for fleet in variant.scenario.fleets.values() if "file" in fleet.options
+    ]
     files = [variant.folder / name for name in named]
     home = Path(scenarios.__file__).parent.parent
     for package in ("twin", "network", "devices_models", "scenarios"):
@@ -206,17 +209,38 @@ def _contents(variant: Variant) -> list[tuple[str, int]]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; a lock that nobody can still hold is broken after ten minutes."""
+    """One process at a time; a lock whose owner is gone is broken, and any after ten minutes."""
     deadline = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            if time.monotonic() > deadline:
-                path.unlink(missing_ok=True)
+    while not _taken(path):
+        if time.monotonic() > deadline or not _is_owned(path):
+            path.unlink(missing_ok=True)
+        else:
             time.sleep(LOCK_POLL_S)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> bool:
+    """Whether the lock is ours now; it appears with its owner in it."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(str(os.getpid()), encoding="ascii")
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
+    return True
+
+
+def _is_owned(path: Path) -> bool:
+    from scenarios.store import is_alive
+
+    try:
+        return is_alive(int(path.read_text(encoding="ascii")))
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
