@@ -71,7 +71,7 @@ def _fault_text(name: str) -> str:
 
 def _described(name: str, known: Description, text: str) -> str:
     lines = [f"  {key}{f': {default}' if default else ''}" for key, default in defaults(known).items()]
-    options = "\n".join(["options and their defaults:", *lines]) if lines else "options: none"
+    options = "\n".join(["options: (each with its default)", *lines]) if lines else "options: none"
     measures = ", ".join(sorted(known.measures)) or "none"
     return f"{name}\n\n{text}\n\n{options}\n\nmeasures: {measures}"
 
