@@ -60,7 +60,7 @@ def page(text: str) -> str:
         "devices": described(words.devices, "device"),
         "kinds": described(words.kinds, "kind"),
         "world": world(words.world),
-        "faults": table(["fault", "what happens", "figures", "example"], fault_rows()),
+        "faults": table(["fault", "what happens", "figures"], fault_rows()),
         "links": ", ".join(f"`{name}`" for name in sorted(words.technologies)) + ".",
         "units": table(["quantity", "units"], unit_rows()),
         "codes": table(["code", "meaning"], code_rows()),
@@ -140,14 +140,9 @@ def measure_list(known: Description) -> str:
 
 
 def fault_rows() -> list[list[str]]:
-    """Each fault: what happens, the figures it may be given, an example."""
+    """Each fault: what happens, and the figures it may be given."""
     return [
-        [
-            f"`{name}`",
-            form.meaning,
-            ", ".join(f"`{key}`" for key in sorted(form.figures)),
-            f"`{form.example}`",
-        ]
+        [f"`{name}`", form.meaning, ", ".join(f"`{key}`" for key in sorted(form.figures))]
         for name, form in sorted(FAULT_FORMS.items())
     ]
 
