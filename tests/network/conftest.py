@@ -119,6 +119,6 @@ class Cell:
         return self.timeline
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cell():
     return Cell
