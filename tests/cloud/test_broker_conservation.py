@@ -34,6 +34,7 @@ class Conservation(RuleBasedStateMachine):
         self.filters = {}  # client -> filters, while its session exists
         self.clean = {}  # client -> whether its session is clean, while it is connected
         self.unacknowledged = {"a": set(), "b": set(), "c": set()}
+        self.released = {"a": set(), "b": set(), "c": set()}
         self.due = 0
         self.settled = Counter()
         self.react(Started())
@@ -47,11 +48,11 @@ class Conservation(RuleBasedStateMachine):
                 self.delivered(effect.to, effect.message)
 
     def delivered(self, client, message):
-        """QoS 0 is done when sent, QoS 1 when acknowledged."""
+        """QoS 0 is done when sent, QoS 1 and 2 when the client has it."""
         if message.qos == 0:
             self.settled["delivered"] += 1
         else:
-            self.unacknowledged[client].add(message.packet_id)
+            self.unacknowledged[client].add((message.packet_id, message.qos))
 
     def take(self, client, message):
         """Hand the broker one packet of the client."""
@@ -61,6 +62,7 @@ class Conservation(RuleBasedStateMachine):
         """The model forgets a session; the broker must have dropped what it held."""
         self.filters.pop(client, None)
         self.unacknowledged[client].clear()
+        self.released[client].clear()
 
     @rule(client=CLIENTS, is_clean=st.booleans())
     def connect(self, client, is_clean):
@@ -90,7 +92,7 @@ class Conservation(RuleBasedStateMachine):
             self.session_ends(client)
             self.react(Woken(client))
 
-    @rule(client=CLIENTS, topic_filter=FILTERS, qos=st.sampled_from([0, 1]))
+    @rule(client=CLIENTS, topic_filter=FILTERS, qos=st.sampled_from([0, 1, 2]))
     def subscribe(self, client, topic_filter, qos):
         """A connected client subscribes."""
         if client in self.clean:
@@ -104,7 +106,7 @@ class Conservation(RuleBasedStateMachine):
             self.filters[client].pop(topic_filter, None)
             self.take(client, Message(topic_filter, kind="unsubscribe", packet_id=1))
 
-    @rule(topic=TOPICS, qos=st.sampled_from([0, 1]), count=st.sampled_from([1, 9]))
+    @rule(topic=TOPICS, qos=st.sampled_from([0, 1, 2]), count=st.sampled_from([1, 9]))
     def publish(self, topic, qos, count):
         """A local node publishes."""
         for _ in range(count):
@@ -116,10 +118,18 @@ class Conservation(RuleBasedStateMachine):
     def acknowledge(self, client, data):
         """A connected client acknowledges one of its deliveries."""
         if client in self.clean and self.unacknowledged[client]:
-            packet_id = data.draw(st.sampled_from(sorted(self.unacknowledged[client])))
-            self.unacknowledged[client].remove(packet_id)
+            packet_id, qos = data.draw(st.sampled_from(sorted(self.unacknowledged[client])))
+            self.unacknowledged[client].remove((packet_id, qos))
             self.settled["delivered"] += 1
-            self.take(client, Message("", kind="puback", packet_id=packet_id))
+            if qos == 2:
+                self.released[client].add(packet_id)
+            self.take(client, Message("", kind="puback" if qos == 1 else "pubrec", packet_id=packet_id))
+
+    @rule(client=CLIENTS)
+    def complete(self, client):
+        """A connected client completes its deliveries at QoS 2."""
+        while client in self.clean and self.released[client]:
+            self.take(client, Message("", kind="pubcomp", packet_id=self.released[client].pop()))
 
     @invariant()
     def nothing_is_lost_or_made(self):

@@ -85,16 +85,16 @@ class Pair:
             self.perform(node, effects)
             self.at_client += [message.payload for message in messages]
 
-    def run(self, upward, downward):
+    def run(self, upward, downward, qos=1):
         """Publish at these times from either end, one number each, and run to the end."""
         self.perform("broker", self.broker.react(Started(), self))
         self.at(0.0, "broker", Received(Message("up", kind="subscribe"), "local", 0.0))
-        self.client.subscribe("down")
+        self.client.subscribe("down", qos)
         self.perform("client", self.client.start(self))
         for number, at_s in enumerate(upward):
-            self.at(at_s, "client", Message("up", b"%d" % number, qos=1))
+            self.at(at_s, "client", Message("up", b"%d" % number, qos=qos))
         for number, at_s in enumerate(downward):
-            self.at(at_s, "broker", Received(Message("down", b"%d" % number, qos=1), "local", at_s))
+            self.at(at_s, "broker", Received(Message("down", b"%d" % number, qos=qos), "local", at_s))
         while self.queue and self.queue[0][0] < END_S:
             self.now, number, node, event = heapq.heappop(self.queue)
             self.step(number, node, event)
@@ -120,6 +120,19 @@ def test_qos_1_arrives_at_least_once_whatever_the_wire_does(upward, downward, ou
     assert sorted(set(pair.at_local)) == sorted(numbers(len(upward)))
     assert sorted(set(pair.at_client)) == sorted(numbers(len(downward)))
     assert (pair.client.waiting_count, pair.broker.waiting_count) == (0, 0)
+
+
+@given(TIMES, TIMES, OUTAGES, st.sampled_from(["3.1.1", "5"]))
+@settings(max_examples=60, deadline=None)
+def test_qos_2_arrives_exactly_once_whatever_the_wire_does(upward, downward, outages, version):
+    """Each publication arrives once in both directions, in order, and nothing stays behind."""
+    pair = Pair(outages, ClientSession("broker", "client", keep_alive_s=20.0, version=version))
+    pair.run(upward, downward, qos=2)
+
+    assert pair.at_local == numbers(len(upward))
+    assert pair.at_client == numbers(len(downward))
+    assert (pair.client.waiting_count, pair.broker.waiting_count) == (0, 0)
+    assert (pair.client.received_ids, pair.broker.sessions["client"].incoming) == (set(), {})
 
 
 @given(TIMES, TIMES)

@@ -52,13 +52,8 @@ class Outbox:
 
     @property
     def waiting_count(self) -> int:
-        """Publications queued or sent without acknowledgement."""
-        return len(self.queue) + len(self.inflight)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more publication may be in flight."""
-        return len(self.inflight) < self.window
+        """Publications queued, or sent and not known to have arrived."""
+        return len(self.queue) + len(self._unreceived())
 
     def offer(self, message: Message, trace: int, peer: NodeId | None, now: float = 0.0) -> list[Effect]:
         """Send to the peer if there is one (None: no connection) and the window has room, else hold."""
