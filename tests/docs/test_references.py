@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PLACE = re.compile(r"`((?:docs|twin|network|devices_models|scenarios|windtunnel|tests)/[\w./]*)`")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 IMAGES = ("floor-plan.svg", "time-budget.svg")
 
@@ -38,6 +39,13 @@ def test_every_page_is_linked_from_the_readme_or_a_page_it_links(document):
     assert any(document.name in page.read_text("utf-8") for page in pages if page != document) or (
         document.name in {"README.md", "CHANGELOG.md"}
     )
+
+
+def test_every_place_in_the_repository_that_is_named_exists(document):
+    """A file or folder between backticks that begins with one of our folders is there, or below tests."""
+    places = PLACE.findall(document.read_text("utf-8"))
+    missing = [each for each in places if not ((ROOT / each).exists() or (ROOT / "tests" / each).exists())]
+    assert missing == []
 
 
 def test_the_reference_of_the_scenario_file_is_up_to_date(monkeypatch):
