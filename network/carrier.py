@@ -6,11 +6,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from network.coap import Coap
 from network.connection import COPIED, Connections
-from network.link import Link
+from network.exchange import Exchanges
+from network.link import Link, Transport
 from network.media.ride import IN_MEDIUM, Ride
+from network.mqtt_sn import MqttSn
 from network.topology import Path, Topology
-from network.transport import Connected
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
 
@@ -27,7 +29,7 @@ class Network:
         self._timeline: Timeline
         self._version = -1
         self._paths: dict[str, dict[str, Path]] = {}
-        self._transports: dict[tuple[str, str], Connected | None] = {}
+        self._transports: dict[tuple[str, str], Transport | None] = {}
         self._held: dict[Link, deque[tuple[Flight, Then]]] = {}
         self._next: Then = (self._advance,)
         self._arrive: Then = ()
@@ -35,6 +37,7 @@ class Network:
         self._connects: Counter[frozenset[str]] = Counter()
         self.copied_count = 0
         self._connections = Connections(topology, self._hold)
+        self._exchanges = Exchanges(topology)
 
     def carry(self, flight: Carried, timeline: Timeline) -> None:
         """Move the flight to its node: `timeline.arrive` or `timeline.lose` is called exactly once."""
@@ -70,7 +73,12 @@ class Network:
         """
         media = (link.medium for link in self.topology.links.values() if link.medium is not None)
         in_media = sum(medium.waiting_count for medium in media)
-        return sum(map(len, self._held.values())) + self._connections.waiting_count + in_media
+        return (
+            sum(map(len, self._held.values()))
+            + self._connections.waiting_count
+            + self._exchanges.waiting_count
+            + in_media
+        )
 
     def release_held(self, link: Link) -> None:
         """Let what the link kept go on, in order, unless another hold is in force."""
@@ -115,7 +123,7 @@ class Network:
         if tcp is not None:
             if flight.message.kind == "connect" and not self._may_connect(flight, tcp):
                 return
-            self._connections.send(flight, tcp, self._timeline)
+            self._send(flight, tcp)
             return
         path = self.topology.path(flight.source, flight.to)
         if path is None:
@@ -126,15 +134,31 @@ class Network:
             self._paths.setdefault(flight.source, {})[flight.to] = path
             self.carry(flight, self._timeline)
 
-    def _transport(self, source: str, to: str) -> Connected | None:
-        """TCP if any link of the path asks for it, up or down."""
+    def _send(self, flight: Carried, rules: Transport) -> None:
+        """Send by the rules of a transport; what it does not confirm goes as a datagram of its length."""
+        if not isinstance(rules, Coap | MqttSn):
+            self._connections.send(flight, rules, self._timeline)
+            return
+        if rules.is_confirmed(flight.message):
+            self._exchanges.send(flight, rules, self._timeline)
+            return
+        flight.path = self.topology.path(flight.source, flight.to)
+        if flight.path is None:
+            self._timeline.lose(flight, flight.source, "no route")
+            return
+        flight.hop = -1
+        flight.size_bytes = rules.framing(flight.message)
+        self._advance(flight)
+
+    def _transport(self, source: str, to: str) -> Transport | None:
+        """TCP or another if any link of the path asks for it, up or down."""
         pair = (source, to)
         if pair not in self._transports:
             path = self.topology.path(source, to) or self.topology.nominal_path(source, to) or ()
             self._transports[pair] = next((link.tcp for link in path if link.tcp is not None), None)
         return self._transports[pair]
 
-    def _may_connect(self, flight: Carried, tcp: Connected) -> bool:
+    def _may_connect(self, flight: Carried, tcp: Transport) -> bool:
         self._connects[frozenset((flight.source, flight.to))] += 1
         for refusal in self._refusals:
             cause = refusal(flight.source, flight.to, tcp)
@@ -212,5 +236,5 @@ class Appointment:
 
 
 Then = tuple[Callable[[Flight], None], ...]
-Refusal: TypeAlias = Callable[[str, str, Connected], str | None]
+Refusal: TypeAlias = Callable[[str, str, Transport], str | None]
 """Why a connection from a node to another fails, or None."""

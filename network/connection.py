@@ -362,10 +362,9 @@ class Connections:
         """Hand over a message that misses nothing before it, and those that waited for it."""
         timeline = self._timeline
         if not flow.is_fixed:
-            now = timeline.now
-            if not segment.has_been_lost:
-                flow.clock.sample(now - segment.sent_s + flow.back_s)
-            flow.advance(segment, now)
+            if segment.has_been_lost:
+                self._acknowledge_late(segment, flow)
+            flow.advance(segment, timeline.now)
         flow.flights.popleft()
         flow.byte_count -= flight.size_bytes
         timeline.arrive(flight)
@@ -373,6 +372,14 @@ class Connections:
             self._hand_over(flow)
         if flow.lost:
             self._set_alarm(flow)
+
+    def _acknowledge_late(self, segment: Segment, flow: Flow) -> None:
+        """An answer that was lost carried the acknowledgement of what it answers: measured late as well,
+        unless the asker's own probe was faster. The two timers are equal, so it is every second time.
+        """
+        asked = self._flows.get((flow.to, flow.source))
+        if segment.number % 2 and asked is not None and asked.arrived_s == segment.first_s:
+            asked.clock.sample(self._timeline.now - asked.arrived_sent_s)
 
     def _end_leg(self, flight: Carried, segment: Segment) -> None:
         flow = segment.flow

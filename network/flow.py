@@ -84,6 +84,8 @@ class Flow:
         "_losses",
         "_partial",
         "alarm",
+        "arrived_s",
+        "arrived_sent_s",
         "back_s",
         "byte_count",
         "clock",
@@ -112,7 +114,7 @@ class Flow:
         self.lost: dict[Carried, None] = {}
         self.byte_count = self.owed_bytes = self.sent_count = 0
         self.window_count = INITIAL_WINDOW_COUNT
-        self.last_sent_s = self.last_ack_s = -inf
+        self.last_sent_s = self.last_ack_s = self.arrived_s = self.arrived_sent_s = -inf
         self.alarm: Alarm | None = None
         self.is_fixed = tcp.is_fixed
         self._has_probe = tcp.has_probe
@@ -134,6 +136,9 @@ class Flow:
 
     def advance(self, segment: Segment, now: float) -> None:
         """The first message missing arrived: the sender learns of it half a round trip later."""
+        if not segment.has_been_lost:
+            self.clock.sample(now - segment.sent_s + self.back_s)
+        self.arrived_s, self.arrived_sent_s = now, segment.sent_s
         self.last_ack_s = now + self.back_s
         if self.due_s is not None:
             self.due_s, self._losses, self._is_probed = None, 0, False

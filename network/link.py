@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from network.catalogue import access_stages, link_figures
+from network.coap import Coap
 from network.media.ride import IN_MEDIUM, Ride, SharedMedium
+from network.mqtt_sn import MqttSn
+from network.quic import Quic
 from network.stages.jitter import Jitter
 from network.stages.loss import Loss
-from network.transport import Connected
+from network.transport import Tcp
 from network.wan import (
     BACKBONE_LOSS_RATIO,
     PUBLIC_LOSS_RATIO,
@@ -25,6 +28,7 @@ from network.wan import (
 from twin.kernel.ports import Stage
 from twin.kernel.randomness import Streams
 
+Transport: TypeAlias = Tcp | Quic | Coap | MqttSn
 Stages: TypeAlias = tuple[Stage, ...]
 Layer: TypeAlias = Callable[[Stages], Stages]
 """What a fault makes of the stages of a link."""
@@ -109,7 +113,7 @@ class Link:
         to: str,
         stages: Iterable[Stage] = (),
         *,
-        tcp: Connected | None = None,
+        tcp: Transport | None = None,
         provenance: str = "",
     ) -> None:
         self.name = name
@@ -145,7 +149,7 @@ class Link:
         *,
         is_down: bool = False,
         hops: int = 1,
-        tcp: Connected | None = None,
+        tcp: Transport | None = None,
     ) -> Link:
         """A link of a technology of the catalogue; `is_down` for the direction towards the device."""
         figures = link_figures(technology)
@@ -166,7 +170,7 @@ class Link:
         is_down: bool = False,
         round_trip_s: float | None = None,
         is_public: bool | None = None,
-        tcp: Connected | None = None,
+        tcp: Transport | None = None,
     ) -> Link:
         """A wide area link, behind an access line at its source or, with `is_down`, before one at its end.
 

@@ -23,13 +23,15 @@ DUPLICATES = 3  # RFC 5681
 class RoundTrip:
     """SRTT and RTTVAR of one direction of a connection, by RFC 6298.
 
-    `variation_s` is RTTVAR; `rto_s` is max(SRTT + 4 RTTVAR, `floor_s`).
+    `variation_s` is RTTVAR; `rto_s` is max(SRTT + max(4 RTTVAR, `least_term_s`) + `extra_s`, `floor_s`).
     """
 
-    __slots__ = ("floor_s", "rto_s", "srtt_s", "variation_s")
+    __slots__ = ("extra_s", "floor_s", "least_term_s", "rto_s", "srtt_s", "variation_s")
 
-    def __init__(self, floor_s: float = RFC_FLOOR_S) -> None:
+    def __init__(self, floor_s: float = RFC_FLOOR_S, least_term_s: float = 0.0, extra_s: float = 0.0) -> None:
         self.floor_s = floor_s
+        self.least_term_s = least_term_s
+        self.extra_s = extra_s
         self.srtt_s = math.nan
         self.variation_s = math.nan
         self.rto_s = 1.0
@@ -44,7 +46,7 @@ class RoundTrip:
         """Be as after many equal measurements."""
         self.srtt_s = round_trip_s
         self.variation_s = 0.0
-        self.rto_s = max(round_trip_s, self.floor_s)
+        self.rto_s = max(self.unclamped_rto_s, self.floor_s)
 
     def sample(self, round_trip_s: float) -> None:
         """Take a measurement: alpha 1/8, beta 1/4, K 4."""
@@ -55,7 +57,7 @@ class RoundTrip:
     @property
     def unclamped_rto_s(self) -> float:
         """The time-out before the floor."""
-        return self.srtt_s + 4 * self.variation_s
+        return self.srtt_s + max(4 * self.variation_s, self.least_term_s) + self.extra_s
 
 
 class LinuxRoundTrip:

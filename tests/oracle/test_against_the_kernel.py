@@ -1,0 +1,110 @@
+"""TCP's timing against the kernel's own, over a link that delays and drops real packets.
+
+Allowed: 5 % or 1 ms. The kernel rounds its timers up to its ticks, by 4 % on average.
+"""
+
+import statistics
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+pytestmark = pytest.mark.slow
+DELAYS = pytest.mark.parametrize("delay_s", [0.02, 0.125], ids=["20ms", "125ms"])
+CONNECTIONS, REQUESTS = {0.01: 300, 0.05: 150}, 15
+LOSSES = pytest.mark.parametrize("loss_ratio", list(CONNECTIONS), ids=["1%", "5%"])
+MODEL_CONNECTIONS = 1000
+
+
+def close(seconds):
+    return pytest.approx(seconds, rel=0.05, abs=1e-3)
+
+
+def best(run):
+    """The least of three runs, time by time: a busy machine only adds."""
+    with ThreadPoolExecutor(3) as pool:
+        return [min(each) for each in zip(*pool.map(lambda _: run(), range(3)))]
+
+
+@DELAYS
+def test_connect_and_requests_take_their_round_trips(oracle, model, delay_s):
+    """Without loss: a round trip each."""
+    real = best(lambda: oracle(delay_s).run(requests=10)[0])
+
+    assert real == [close(seconds) for seconds in model.exchange(10, delay_s)]
+
+
+@DELAYS
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_a_first_request_lost_so_often_is_repaired_as_the_kernel_does(oracle, model, delay_s, losses):
+    """A young connection: probe, then time-outs of three round trips, or one and 200 ms."""
+    drops = range(losses)
+    real = best(lambda: oracle(delay_s, drop_up=drops).run(requests=2)[0])
+
+    assert real == [close(seconds) for seconds in model.exchange(2, delay_s, drop_up=drops)]
+
+
+@DELAYS
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_first_answer_lost_so_often_is_repaired_as_the_kernel_does(oracle, model, delay_s, losses):
+    """The server's side has its own timers."""
+    drops = range(losses)
+    real = best(lambda: oracle(delay_s, drop_down=drops).run(requests=2)[0])
+
+    assert real == [close(seconds) for seconds in model.exchange(2, delay_s, drop_down=drops)]
+
+
+@DELAYS
+def test_a_settled_connection_is_repaired_sooner(oracle, model, delay_s):
+    """The eleventh request: RTTVAR has fallen by a quarter a round trip."""
+    real = best(lambda: oracle(delay_s, drop_up=[10]).run(requests=11)[0])
+
+    assert real[-1] == close(model.exchange(11, delay_s, drop_up=[10])[-1])
+
+
+@pytest.mark.parametrize("interval_s", [0.03, 0.06, 0.1], ids=lambda seconds: f"{seconds * 1e3:.0f}ms")
+@DELAYS
+def test_later_messages_tell_of_a_loss_as_soon_as_in_the_kernel(oracle, model, delay_s, interval_s):
+    """A stream: repaired by the acknowledgements of what follows, and handed over in order."""
+    order = {"messages": 24, "interval_s": interval_s, "size": 100}
+    real = best(lambda: oracle(delay_s, drop_up=[10]).run(**order)[0])
+
+    modelled = model.stream(**order, delay_s=delay_s, drop_up=[10])
+    assert real[10:12] == [close(seconds) for seconds in modelled[10:12]]
+
+
+@pytest.mark.parametrize("size", [14_000, 20_000, 100_000, 400_000])
+@DELAYS
+def test_long_messages_wait_for_the_window_as_in_the_kernel(oracle, model, delay_s, size):
+    """Slow start from ten segments on, doubling each round trip."""
+    order = {"messages": 1, "interval_s": 0.0, "size": size}
+    real = best(lambda: oracle(delay_s).run(**order)[0])
+
+    assert real == [close(seconds) for seconds in model.stream(**order, delay_s=delay_s)]
+
+
+def requests_s(connections):
+    return sorted(seconds for connection in connections for seconds in connection[1:])
+
+
+def repaired_s(seconds, delay_s):
+    return [each for each in seconds if each > 3 * delay_s]
+
+
+@DELAYS
+@LOSSES
+def test_quantiles_under_loss_are_those_of_the_kernel(oracle, model, delay_s, loss_ratio):
+    """p50 of all requests, and the quartiles of those that were repaired."""
+    order = {"connections": CONNECTIONS[loss_ratio], "requests": REQUESTS, "spread_s": 0.01}
+    real = requests_s(oracle(delay_s, loss_ratio).run(**order))
+    figures = {"delay_s": delay_s, "loss_ratio": loss_ratio}
+
+    modelled = requests_s(model.exchange(REQUESTS, seed=seed, **figures) for seed in range(MODEL_CONNECTIONS))
+    assert statistics.median(real) == close(statistics.median(modelled))
+    expected = [close(seconds) for seconds in statistics.quantiles(repaired_s(modelled, delay_s))]
+    print(
+        loss_ratio,
+        delay_s,
+        statistics.quantiles(repaired_s(real, delay_s)),
+        statistics.quantiles(repaired_s(modelled, delay_s)),
+    )
+    assert statistics.median(repaired_s(real, delay_s)) == expected[1]
