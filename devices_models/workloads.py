@@ -174,7 +174,9 @@ class Replay:
 def _gap_s(earlier_s: float, later_s: float) -> float:
     """The number that added to `earlier_s` gives `later_s` to the bit, where there is one."""
     gap_s = later_s - earlier_s
-    for candidate_s in (gap_s, math.nextafter(gap_s, math.inf), math.nextafter(gap_s, 0.0)):
+    if earlier_s + gap_s == later_s:
+        return gap_s
+    for candidate_s in (math.nextafter(gap_s, math.inf), math.nextafter(gap_s, 0.0)):
         if earlier_s + candidate_s == later_s:
             return candidate_s
     return gap_s
