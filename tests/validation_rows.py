@@ -49,6 +49,49 @@ record(
     "3 standard errors",
 )
 record("LoRa air time", "Semtech AN1200.13", "network/test_air_time.py", "exact")
+record(
+    "LoRaWAN collisions: pure ALOHA",
+    "exp(-2 N T / (P channels)), 6 reference rows",
+    "network/test_lorawan.py::test_without_capture_the_air_is_pure_aloha",
+    "3 standard errors",
+)
+record(
+    "LoRaWAN capture and interference",
+    "Goursaud and Gorce, 36 thresholds (ns-3 lorawan)",
+    "network/test_lorawan.py::test_a_frame_survives_from_the_ratio_of_the_matrix_on",
+    "0.5 dB",
+)
+record(
+    "Modbus, CAN, MS/TP, 802.15.4, BLE, Ethernet, satellite and Sigfox frame times",
+    "standards' formulas, 51 reference rows",
+    "network/test_frame_timing.py",
+    "exact",
+)
+record(
+    "IEEE 802.15.4 CSMA-CA: mean exchange",
+    "E[back-off] + assessment + frame + acknowledgement",
+    "network/test_ieee802154.py::test_the_delay_of_a_lone_device_is_the_mean_exchange",
+    "3 standard errors",
+)
+record(
+    "Modbus RTU: wait for the poll",
+    "uniform over the cycle, plus the transaction",
+    "network/test_polled_buses.py::test_a_reading_waits_for_its_poll",
+    "3 %",
+)
+record(
+    "Wi-Fi: wait for the air",
+    "M/D/1",
+    "network/test_wifi.py::test_many_devices_load_the_air_as_the_queue_formula_says",
+    "3 standard errors",
+)
+record("access technologies", "26 published figures", "network/test_facts.py", "exact")
+record(
+    "battery life",
+    "capacity over mean current",
+    "behaviours/test_power.py::test_a_day_of_the_whole_formula",
+    "0.1 %",
+)
 record("wide area round trips", "published medians, fibre floor", "network/test_wan.py", "see the tests")
 
 area("Transport")
