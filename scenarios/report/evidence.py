@@ -98,7 +98,7 @@ def _latency(study: Study, name: str, index: int) -> str:
     rows = (
         [variant_title(v), *(_time(quantile(v.cdfs[name], s)) for s in shares.values())] for v in variants
     )
-    return f"<h3>{escape(humanise(name))}</h3>" + figure(chart, ["Variant", *shares], rows)
+    return f"<h3>{escape(_series_title(name))}</h3>" + figure(chart, ["Variant", *shares], rows)
 
 
 def _median_and_tail(cdf: Curve) -> str:

@@ -208,7 +208,7 @@ def _same(variant: VariantResult, names: Sequence[str]) -> str:
 
 
 def chains(study: Study) -> str:
-    """The message chain behind the worst run of each requirement that was not met."""
+    """The message chain of a run that did not meet the requirement, for each that was not met."""
     found = [(v, r) for v in study.variants for r in v.requirements if r.verdict != "PASS" and r.chain]
     content = "".join(
         _chain(study, variant, requirement, index)
@@ -216,13 +216,15 @@ def chains(study: Study) -> str:
     )
     left = len(found) - MOST_CHAINS
     more = remark(f"{count(left, 'more chain')} in the JSON report.") if left > 0 else ""
-    why = "The message chain of the worst run of each requirement that was not met; the longest wait in red."
+    why = "The messages of one run that did not meet the requirement, for each; the longest wait in red."
     return content and remark(why) + content + more
 
 
 def _chain(study: Study, variant: VariantResult, requirement: RequirementResult, index: int) -> str:
     title = f"{variant_title(variant)}: {requirement.name}"
-    caption = Caption(f"chain-{index}", title, f"Message chain of the worst run. {judgement(requirement)}")
+    caption = Caption(
+        f"chain-{index}", title, f"Message chain of a run that did not meet it. {judgement(requirement)}"
+    )
     shown, left = _ends_of(requirement.chain), len(requirement.chain) - MOST_HOPS_DRAWN
     note = f"{count(left, 'step')} between the first and the last are in the JSON report." if left > 0 else ""
     headers = ["Time", "from", "to", "topic", "note"]
