@@ -15,10 +15,10 @@ from devices_models.world.scene import Scene
 from devices_models.world.settings import WorldSettings
 from network.carrier import Network
 from scenarios import schema, timeline
-from scenarios.hardware import controller_of, observe_hardware
+from scenarios.hardware import observe_hardware
 from scenarios.linking import build_topology
 from scenarios.members import Member, members_of
-from scenarios.nodes import NODE_KINDS, Surroundings, make_station
+from scenarios.nodes import NODE_KINDS, Surroundings, controller, make_station
 from scenarios.options import options_of
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
@@ -100,7 +100,7 @@ class Blueprint:
         if member.fleet:
             fleet = self.scenario.fleets[member.fleet]
             make = partial(DEVICES[fleet.device].make, member.via, self.options[member.fleet])
-            return NodeSpec(make, controller_of(fleet))
+            return NodeSpec(make, controller(fleet.mcu) if fleet.mcu else None)
         node = self.scenario.nodes[member.node]
         make = partial(_make_node, node.kind, self._surroundings(member), self.options[member.node])
         return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))

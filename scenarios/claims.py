@@ -268,11 +268,10 @@ class ClaimChecks:
     def _measures(self) -> frozenset[str]:
         present = [each.measures for each in (*self._described, self.catalogue.world) if each is not None]
         fleets = declared(self.draft.data, "fleets").values()
-        made_of = [
-            measure
-            for key, measure in HARDWARE_MEASURES.items()
-            if any(isinstance(fleet, dict) and key in fleet for fleet in fleets)
-        ]
+        stations = [each.station for each in self.parts.nodes.values() if each.station is not None]
+        written = {key for fleet in fleets if isinstance(fleet, dict) for key in fleet}
+        written |= {"mcu" for station in stations if station.mcu is not None}
+        made_of = [measure for key, measure in HARDWARE_MEASURES.items() if key in written]
         return frozenset(made_of).union(*present)
 
     @cached_property

@@ -14,14 +14,11 @@ from scenarios.members import Member
 from twin.kernel.kernel import Kernel
 
 
-def controller_of(fleet: schema.Fleet) -> Microcontroller | None:
-    """The microcontroller of one device of the fleet, if the scenario names one."""
-    return Microcontroller.of_type(fleet.mcu.type, fleet.mcu.task_period_s) if fleet.mcu else None
-
-
-def hardware_measures(fleet: schema.Fleet) -> tuple[str, ...]:
-    """What each device of the fleet reports at the end of a run."""
-    given = {"battery": fleet.battery_c, "mcu": fleet.mcu}
+def hardware_measures(scenario: schema.Scenario, member: Member) -> tuple[str, ...]:
+    """What the member reports at the end of a run."""
+    fleet, node = scenario.fleets.get(member.fleet), scenario.nodes.get(member.node)
+    mcu = fleet.mcu if fleet else node.station.mcu if node and node.station else None
+    given = {"battery": fleet.battery_c if fleet else None, "mcu": mcu}
     return tuple(schema.HARDWARE_MEASURES[key] for key, value in given.items() if value is not None)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_type_hints
 
 from devices_models.gateway.gateway import Gateway
+from devices_models.microcontroller import Microcontroller
 from scenarios import schema
 from scenarios.members import Member
 from twin.cloud.application import Application, User
@@ -48,7 +49,7 @@ class Surroundings:
 class RuleChoice:
     """Which rules an engine runs."""
 
-    rules: Literal["fire"] = "fire"
+    rules: Literal["fire", "fire.rules"] = "fire"
 
 
 def wired_fields(form: type[Any]) -> frozenset[str]:
@@ -151,10 +152,17 @@ NODE_KINDS: Final[dict[str, NodeKind]] = {
 """Every node kind; a new one is added here and nowhere else."""
 
 
+def controller(form: schema.Controller) -> Microcontroller:
+    """The microcontroller a scenario asks for."""
+    return Microcontroller.of_type(form.type, form.task_period_s)
+
+
 def make_station(form: schema.Station | None, stream: Callable[[], Stream]) -> Station | None:
     """The station a scenario asks for; None for a node without one."""
     if form is None:
         return None
+    if form.mcu is not None:
+        return controller(form.mcu)
     service = _service(form, stream)
     if form.overflow == "oldest":
         return QueueStation(service, form.servers, form.queue_count, "oldest")

@@ -163,7 +163,6 @@ def reporters(scenario: schema.Scenario, members: Iterable[Member]) -> dict[str,
     for member in members:
         device = scenario.fleets[member.fleet].device if member.fleet else ""
         measures = DEVICES[device].measures if device else NODE_KINDS[member.kind].measures
-        of_hardware = hardware_measures(scenario.fleets[member.fleet]) if device else ()
-        for measure in (*measures, *of_hardware):
+        for measure in (*measures, *hardware_measures(scenario, member)):
             found.setdefault(measure, []).append(member.node)
     return found

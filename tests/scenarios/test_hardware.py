@@ -125,3 +125,19 @@ def test_a_radio_that_may_not_wait_loses_under_its_cause():
     assembly.run()
     refused = sum(count for (_, cause), count in assembly.kernel.ledger.lost.items() if cause == "duty cycle")
     assert refused > assembly.kernel.ledger.sent / 2
+
+
+def test_a_gateway_may_be_a_small_controller():
+    """512 bytes of buffers, a task every second: the third of three at once finds no room."""
+    text = TEXT.replace("LINK", "link: ethernet").replace(
+        "every: 10 min, payload: 20 B", "every: 1 s, payload: 200 B"
+    )
+    text = text.replace(
+        "kind: gateway", "kind: gateway, station: {mcu: {type: atmega328p, task_period: 1 s}}"
+    )
+    text = text.replace("min(battery_life_days) > 365", "max(late_messages) == 0")
+    variant = parse(text.replace("2 h", "1 min"), catalogue=Vocabulary()).variants[0]
+    assembly = Blueprint.of(variant.scenario, {}, Path()).assemble(1)
+    assembly.run()
+    assert assembly.kernel.ledger.lost["gateway", "out of memory"] > 500
+    assert [each.node for each in assembly.kernel.observations.samples("late_messages")] == ["gateway"]
