@@ -132,8 +132,24 @@ def _add_results(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_machine(commands: Commands[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser("doctor", help="what this machine has, and what is missing for what")
     doctor.add_argument("--json", action="store_true", help="print as JSON")
-    link = commands.add_parser("link", help="measure a real link, to drive a simulated one")
-    record = link.add_subparsers(dest="link_action", required=True).add_parser(
+    _add_link(commands)
+
+
+def _add_link(commands: Commands[argparse.ArgumentParser]) -> None:
+    link = commands.add_parser("link", help="show what a link does, or measure a real one")
+    actions = link.add_subparsers(dest="link_action", required=True)
+    show = actions.add_parser("show", help="delays, loss, bytes and energy of a link, each with its source")
+    show.add_argument("name", help="for example thread, lorawan-sf9, or wan:singapore-ashburn")
+    show.add_argument("--payload", default="100 B", metavar="SIZE", help="of each message (default: 100 B)")
+    show.add_argument("--hops", type=_positive, default=1, help="radio hops (default 1)")
+    show.add_argument("--tls", choices=("none", "1.2", "1.3"), help="of a wide area connection")
+    show.add_argument("--access", metavar="NAME", help="first mile of a wide area link, for example gpon")
+    show.add_argument("--round-trip", metavar="TIME", help="of a wide area link instead of the known one")
+    show.add_argument("--loss", metavar="SHARE", help="instead of the link's own, for example '2 %%'")
+    show.add_argument("--rate", metavar="RATE", help="of a bottleneck before the link")
+    show.add_argument("--json", action="store_true", help="print as JSON")
+    show.add_argument("--svg", metavar="FILE", help="also draw it")
+    record = actions.add_parser(
         "record", help="record TCP connect times to a host as a trace (CSV of seconds and round trip)"
     )
     record.add_argument("host", help="host to connect to; it sees one TCP connection a sample")
@@ -141,6 +157,22 @@ def _add_machine(commands: Commands[argparse.ArgumentParser]) -> None:
     record.add_argument("--samples", type=_positive, default=100, help="at most 10000 (default 100)")
     record.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
     record.add_argument("--out", default="trace.csv", metavar="FILE")
+    _add_topology(commands)
+
+
+def _add_topology(commands: Commands[argparse.ArgumentParser]) -> None:
+    topology = commands.add_parser("topology", help="show, import and export topologies")
+    actions = topology.add_subparsers(dest="topology_action", required=True)
+    sources = "a file (.json, .graphml, .gexf, a scenario), topohub:NAME, or a shape such as star_site:50"
+    for name, text in (
+        ("show", "what a topology consists of"),
+        ("import", "read another tool's topology, write node-link JSON"),
+        ("export", "write a topology as .json, .graphml, .gexf, .mmd (Mermaid) or .dot (Graphviz)"),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("source", help=sources)
+        if name != "show":
+            action.add_argument("--out", required=True, metavar="FILE", help="its ending says the format")
 
 
 def _seed(text: str) -> int:

@@ -333,9 +333,14 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def link(options: argparse.Namespace) -> int:
-    """Record a measured trace of a real link."""
-    from network.record import record
+    """Show what a link does, or record a measured trace of a real one."""
+    from windtunnel import link_commands
 
-    record(options.host, options.port, options.samples, options.interval, Path(options.out))
-    print(f"wrote {options.out}; use it in a scenario: links: - {{between: [a, b], trace: {options.out}}}")
-    return MET
+    return link_commands.link(options)
+
+
+def topology(options: argparse.Namespace) -> int:
+    """Show a topology, or bring one from or to another tool's format."""
+    from windtunnel import link_commands
+
+    return link_commands.topology(options)
