@@ -201,6 +201,7 @@ class Player:
     is_mute: bool = False
     marker: bytes = b""
     filters: dict = field(default_factory=dict)
+    once: set = field(default_factory=set)
     log: list = field(default_factory=list)
 
     @property
@@ -357,9 +358,18 @@ class Theatre:
         if message.kind not in player.deaf_to:
             effects, messages = player.client.received(Received(message, "broker", 0.0), self.wire)
             self._perform(player, effects)
+            self._count(player, messages)
         for each in messages:
             topic = each.topic.removeprefix(self.prefix + "/")
             player.log.append(("got", topic, each.payload, each.qos, each.retain, each.dup))
+
+    def _count(self, player, messages):
+        """QoS 2 is exactly once, whatever broke; retained messages may greet again, and filters overlap."""
+        if len(player.filters) <= 1:
+            for each in messages:
+                if each.qos == 2 and each.payload and not each.retain:
+                    assert each.payload not in player.once, f"{player.name} got {each.payload} twice"
+                    player.once.add(each.payload)
 
     def _leave(self, player):
         player.node = ""
