@@ -66,6 +66,11 @@ class Catalogue(Protocol):
         ...
 
     @property
+    def countries(self) -> Collection[str]:
+        """Codes of the countries in which the metros are."""
+        ...
+
+    @property
     def faults(self) -> Mapping[str, Collection[str]]:
         """Fault names, each with the parameters (written keys) that it takes."""
         ...

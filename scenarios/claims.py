@@ -293,7 +293,7 @@ class ClaimChecks:
     def _scopes(self) -> frozenset[str]:
         sites = self.parts.sites.values()
         own = {name for site in sites for name in (site.metro, site.country) if name is not None}
-        return frozenset({*self._sites, *own, *self.catalogue.metros})
+        return frozenset({*self._sites, *own, *self.catalogue.metros, *self.catalogue.countries})
 
     # the run --------------------------------------------------------------------------------------------
 

@@ -118,6 +118,11 @@ class Vocabulary:
         """Names of metros and of the regions that stand for them."""
         return _Metros()
 
+    @cached_property
+    def countries(self) -> Collection[str]:
+        """Codes of the countries in which the metros are."""
+        return {wan.metro(name).country for name in wan.metros()}
+
     @property
     def faults(self) -> Mapping[str, Collection[str]]:
         """Fault names, each with the parameters that it takes."""

@@ -89,6 +89,7 @@ class SmallCatalogue:
 
     technologies: Collection[str] = ("ethernet", "gpon", "lorawan-sf7", "rs485-modbus", "thread")
     metros: Collection[str] = tuple(METROS)
+    countries: Collection[str] = ("JP", "SG", "US")
 
     @property
     def devices(self) -> Mapping[str, Description]:
