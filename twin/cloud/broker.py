@@ -413,7 +413,14 @@ class Broker:
         for client_id, granted in self.subscriptions.match(topic, publisher).items():
             copy = as_published if granted > QOS_MASK else message
             effects += self._deliver(self.sessions[client_id], copy, granted & QOS_MASK, context)
-        for group in self.subscriptions.groups(topic):
+        if self.subscriptions.has_groups:
+            effects += self._share(message, context)
+        return effects
+
+    def _share(self, message: Message, context: Context) -> list[Effect]:
+        """One copy to each group of a matching shared subscription, for the member whose turn it is."""
+        effects: list[Effect] = []
+        for group in self.subscriptions.groups(message.topic):
             client_id, granted = group.take_turn(self._is_connected)
             effects += self._deliver(self.sessions[client_id], message, granted, context)
         return effects

@@ -25,6 +25,7 @@ class Session:
     node: NodeId | None = None
     is_local: bool = False
     version: Version = "3.1.1"
+    said: Properties | None = None
     keep_alive_s: float = 0.0
     expiry_s: float = 0.0
     packet_limit_bytes: int = PACKET_LIMIT_BYTES
@@ -39,6 +40,7 @@ class Session:
         """A connection of this session begins; a will that waited is cancelled."""
         self.node, self.is_local = node, False
         self.version, self.keep_alive_s, self.expiry_s = connect.version, connect.keep_alive_s, expiry_s
+        self.said = spoken(connect.version)
         self.will, self.is_will_pending = connect.will, False
         self.packet_limit_bytes = connect.maximum_packet_bytes
         self.outbox.version = connect.version
@@ -46,10 +48,10 @@ class Session:
 
     def packet(self, kind: str, packet_id: int = 0, reason_code: int = 0) -> Message:
         """A control packet in the client's version; MQTT 3.1.1 has no reason codes here."""
-        said = spoken(self.version)
+        said = self.said
         if reason_code and said is not None:
             said = Properties(reason_code)
-        return Message("", kind=kind, packet_id=packet_id, properties=said)
+        return Message("", b"", 0, False, kind, packet_id, False, 0, said)
 
     def is_too_large(self, message: Message) -> bool:
         """Whether the client refuses a packet of this length [MQTT-3.1.2-24]."""

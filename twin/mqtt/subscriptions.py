@@ -38,9 +38,10 @@ class Subscriptions:
     with different ones.
     """
 
-    __slots__ = ("_groups", "_shared", "_trees")
+    __slots__ = ("_groups", "_shared", "_trees", "has_groups")
 
     def __init__(self) -> None:
+        self.has_groups = False
         self._trees: dict[int, FilterTree[str]] = {0: FilterTree()}
         self._shared: FilterTree[str] = FilterTree()
         self._groups: dict[str, Group] = {}
@@ -50,6 +51,7 @@ class Subscriptions:
         if topic_filter.startswith(SHARED):
             self._shared.add(shared_filter(topic_filter), topic_filter)
             self._groups.setdefault(topic_filter, Group()).members[client_id] = qos
+            self.has_groups = True
             return 0
         options = _options(said) if said is not None else 0
         tree = self._trees.setdefault(options, FilterTree()) if options else self._trees[0]
@@ -66,6 +68,7 @@ class Subscriptions:
         if not group.members:
             del self._groups[topic_filter]
             self._shared.remove(shared_filter(topic_filter), topic_filter)
+            self.has_groups = bool(self._groups)
 
     def match(self, topic: str, publisher: str) -> dict[str, int]:
         """Each subscriber once, with the greatest QoS of its filters, and RETAIN_AS_PUBLISHED if asked."""
@@ -81,7 +84,7 @@ class Subscriptions:
 
     def groups(self, topic: str) -> list[Group]:
         """The shared subscriptions whose filter covers the topic; each is owed one copy."""
-        return [self._groups[name] for name in self._shared.match(topic)] if self._groups else []
+        return [self._groups[name] for name in self._shared.match(topic)]
 
 
 def shared_filter(topic_filter: str) -> str:
