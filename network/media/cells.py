@@ -72,6 +72,8 @@ class Cells:
             stream = self.streams.stream(device, "handovers")
             gaps = self.shared(device, "handovers", lambda: Handovers(figures.name, handover_every_s, stream))
             link.stages = (gaps, *link.stages)
+        if said := carriage(technology):
+            link.provenance = f"{link.provenance}; {said}"
 
     def shared(self, around: str, kind: str, make: Callable[[], T]) -> T:
         """What the links around a node share, made on first use."""
@@ -205,6 +207,27 @@ def most_payload_bytes(technology: str) -> int | None:
         return lorawan.MOST_BYTES[int(name.removeprefix("lorawan-sf"))]
     most = {"sigfox": sigfox.UP_BYTES, "thread": ieee802154.MOST_BYTES, "can": can.MOST_BYTES}
     return most.get(name)
+
+
+_PIECES: Final = {
+    "thread": f"frames of {ieee802154.FRAME_PAYLOAD_BYTES} bytes",
+    "ble": "packets of 244 bytes",
+    "rs485-modbus": "transactions of 250 bytes",
+    "bacnet-mstp": "segments of 480 bytes, one a token",
+    "can": "ISO 15765-2 segments of 7 bytes",
+    "nb-iot": "transport blocks of 125 bytes",
+    "ethernet": "frames of 1460 bytes",
+    "wifi-good": "frames of 1460 bytes",
+    "wifi-busy": "frames of 1460 bytes",
+}
+
+
+def carriage(technology: str) -> str:
+    """What becomes of a long payload, in words; '' where nothing is modelled."""
+    pieces, most = _PIECES.get(link_figures(technology).name), most_payload_bytes(technology)
+    cut = [f"payloads are cut into {pieces}"] if pieces else []
+    refused = [f"payloads over {most} bytes are refused"] if most is not None else []
+    return "; ".join(cut + refused)
 
 
 def _without(stages: tuple[Stage, ...], *kinds: type[Any]) -> tuple[Stage, ...]:

@@ -51,7 +51,8 @@ class Ride(NamedTuple):
         self.timeline.schedule(due_s, self.flight, (lambda _flight: step(self),))
 
     def refuse(self, cause: str) -> None:
-        """The message ends here."""
+        """The message ends here; its flight lets go of the step that refers to it."""
+        self.flight.callbacks = None
         self.lose(self.flight, self.link.name, cause)
 
     def land(self) -> None:

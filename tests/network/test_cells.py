@@ -101,6 +101,19 @@ def test_limits_of_a_payload_are_known_before_a_run():
     }
 
 
+@pytest.mark.parametrize(
+    ("technology", "said"),
+    [
+        ("lorawan-sf12", "payloads over 51 bytes are refused"),
+        ("thread", "payloads are cut into frames of 80 bytes; payloads over 1232 bytes are refused"),
+        ("nb-iot", "payloads are cut into transport blocks of 125 bytes"),
+    ],
+)
+def test_a_link_says_what_becomes_of_a_long_payload(cell, technology, said):
+    """In its provenance."""
+    assert cell(technology).links["d1", "g"].provenance.endswith(said)
+
+
 def test_a_partition_keeps_messages_out_of_the_medium(cell):
     """Lost under the fault's name; what is on the air already arrives."""
     air = cell("lorawan-sf12")
