@@ -82,7 +82,7 @@ class Catalogue(Protocol):
     def link_problem(self, device: str, technology: str | None, payload_bytes: int | None, key: str) -> str:
         """Why the technology (None: the device type's usual one) cannot do this, or ''.
 
-        `key` is what is asked of it: `payload`, `handover_every` or `battery`.
+        `key` is what is asked of it: `payload` (0: the device's own JSON), `handover_every` or `battery`.
         """
         ...
 

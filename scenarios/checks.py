@@ -407,11 +407,11 @@ class _Reach:
 
 
 def _payload_bytes(fleet: Fleet, device: Description) -> int | None:
-    """The payload that every device of the fleet sends, where its type has such an option."""
+    """The payload that every device of the fleet sends; 0 for JSON of its own making, None if not known."""
     fields = {each.name: each.default for each in dataclasses.fields(device.options)}
-    written = device.form.read(fleet.options)[0]
-    size = written.get("payload_bytes", fields.get("payload_bytes"))
-    return size if isinstance(size, int) else None
+    known = fields | device.form.read(fleet.options)[0]
+    size = known.get("payload_bytes", 0)
+    return None if known.get("encoding") == "binary" or not isinstance(size, int) else size
 
 
 def unknown_name(draft: Draft, code: str, path: Keys, what: str, name: str, known: Collection[str]) -> Issue:

@@ -28,6 +28,8 @@ from scenarios.nodes import NODE_KINDS
 from scenarios.timeline import FAULT_PARAMETERS
 from twin.errors import InputError
 
+LEAST_JSON_BYTES: Final = len(b'{"ts":0,"a":0}')
+
 WORLD_MEASURES: Final = frozenset(
     {
         "aset",
@@ -135,21 +137,28 @@ class Vocabulary:
     def link_problem(self, device: str, technology: str | None, payload_bytes: int | None, key: str) -> str:
         """Why the technology (None: the device type's usual one) cannot do this, or ''.
 
-        `key` is what is asked of it: `payload`, `handover_every` or `battery`.
+        `key` is what is asked of it: `payload` (0: the device's own JSON), `handover_every` or `battery`.
         """
         name = technology or DEVICES[device].link
         if key == "battery" and not has_battery_figures(name):
             return f"nothing is known of the current that a device on {name} takes"
         if key == "handover_every" and name not in HANDOVER_GAPS_S:
             return f"a device on {name} knows no handover"
-        most = most_payload_bytes(name)
-        if key == "payload" and payload_bytes is not None and most is not None and payload_bytes > most:
-            return f"{name} carries payloads of at most {most} bytes, not {payload_bytes}"
-        return ""
+        return _payload_problem(name, payload_bytes) if key == "payload" else ""
 
     def file_problem(self, content: FileContent, path: Path) -> str:
         """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
         return _file_problem(content, path, path.stat().st_mtime_ns)
+
+
+def _payload_problem(technology: str, payload_bytes: int | None) -> str:
+    """Why a payload (0: the device's own JSON; None: not known) is too long, or ''."""
+    most = most_payload_bytes(technology)
+    size = LEAST_JSON_BYTES if payload_bytes == 0 else payload_bytes
+    if most is None or size is None or size <= most:
+        return ""
+    shown = "the device's JSON" if payload_bytes == 0 else str(payload_bytes)
+    return f"{technology} carries payloads of at most {most} bytes, not {shown}"
 
 
 @lru_cache(maxsize=64)

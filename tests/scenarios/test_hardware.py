@@ -108,6 +108,27 @@ def test_a_link_that_cannot_do_it_is_refused_before_the_run(fleet, sentence):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(("encoding", "is_refused"), [("json", True), ("binary", False)])
+def test_json_does_not_fit_into_sigfox(encoding, is_refused):
+    """A reading as JSON has more than twelve bytes whatever it says; binary ones may fit."""
+    where = "at: plant, placed_by: scene, via: gateway, link: sigfox"
+    device = f"{{device: gas_sensor, {where}, encoding: {encoding}}}"
+    text = TEXT.replace(
+        "plant: {metro: singapore}", "plant: {metro: singapore, scene: {levels: 1, bays: 12}}"
+    )
+    text = text.replace("requirements:", "world: {people: 3}\nrequirements:").replace(
+        "LINK", "link: ble, battery: 1 Ah"
+    )
+    text = text.replace("nodes:", f"  gas: {device}\nnodes:")
+    try:
+        parse(text, catalogue=Vocabulary())
+        found = []
+    except ScenarioError as error:
+        found = [issue.message for issue in error.issues]
+    sentence = "the link of fleet 'gas' cannot do this: sigfox carries payloads of at most 12 bytes"
+    assert found == ([f"{sentence}, not the device's JSON"] if is_refused else [])
+
+
 def test_a_moving_device_changes_cells():
     """Handovers on LTE-M reach the link's stages, both ways the same."""
     _, _, assembly = assembled("link: {medium: lte-m, handover_every: 5 min}, battery: 1 Ah")
