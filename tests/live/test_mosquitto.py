@@ -219,7 +219,9 @@ class Theatre:
         self.players = {
             name: Player(
                 name,
-                ClientSession("broker", f"{prefix}-{name}", keep_alive_s=0.0, version=version),
+                ClientSession(
+                    "broker", f"{prefix}-{name}", keep_alive_s=0.0, version=version, topic_alias_count=4
+                ),
             )
             for name, version in versions.items()
         }
