@@ -175,7 +175,15 @@ def congestion(
     if own is None:
         raise InputError(f"link {link.name!r} has no rate to congest; give 'rate'")
     crowded = Crowded(own, load, stream)
-    return lambda stages: tuple(crowded if stage is own else stage for stage in stages)
+
+    def layer(stages: Stages) -> Stages:
+        at = next((at for at, stage in enumerate(stages) if hasattr(stage, "rate_bps")), None)
+        if at is None:
+            return stages
+        crowded.inner = stages[at]
+        return (*stages[:at], crowded, *stages[at + 1 :])
+
+    return layer
 
 
 # stages ----------------------------------------------------------------------------------------------------
@@ -246,32 +254,37 @@ class Silence:
 class Crowded:
     """A transmitter that also sends background packets, a Poisson process."""
 
-    __slots__ = ("_last_s", "_mean_gap_s", "_next_s", "_rate", "_stream")
+    __slots__ = ("_load", "_next_s", "_stream", "inner")
     cause = "queue full"
 
-    def __init__(self, rate: Rate, load: float, stream: Stream) -> None:
-        self._rate = rate
+    def __init__(self, inner: Any, load: float, stream: Stream) -> None:
+        self.inner = inner
+        self._load = load
         self._stream = stream
-        self._mean_gap_s = BACKGROUND_BYTES * 8 / rate.rate_bps / load
         self._next_s = -math.inf
+
+    @property
+    def rate_bps(self) -> float:
+        """Rate of the transmitter."""
+        return float(self.inner.rate_bps)
 
     def release(self, now: float, size_bytes: int) -> float | None:
         """Seconds at which the last bit leaves, or None when the queue has no room."""
+        mean_gap_s = BACKGROUND_BYTES * 8 / self.rate_bps / self._load
         at_s = self._next_s
-        if now - at_s > MOST_BACKGROUND * self._mean_gap_s:
-            at_s = max(now - MOST_BACKGROUND * self._mean_gap_s, 0.0) + self._stream.exponential(
-                self._mean_gap_s
-            )
+        if now - at_s > MOST_BACKGROUND * mean_gap_s:
+            at_s = max(now - MOST_BACKGROUND * mean_gap_s, 0.0) + self._stream.exponential(mean_gap_s)
         while at_s <= now:
-            self._rate.release(at_s, BACKGROUND_BYTES)
-            at_s += self._stream.exponential(self._mean_gap_s)
+            self.inner.release(at_s, BACKGROUND_BYTES)
+            at_s += self._stream.exponential(mean_gap_s)
         self._next_s = at_s
-        return self._rate.release(now, size_bytes)
+        released_s: float | None = self.inner.release(now, size_bytes)
+        return released_s
 
     @property
     def mean_s(self) -> float:
-        """Transmission time of a nominal message."""
-        return self._rate.mean_s
+        """Mean delay of the transmitter without the load."""
+        return float(getattr(self.inner, "mean_s", 0.0))
 
 
 def _behind(stage: Stage) -> Layer:
