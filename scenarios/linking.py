@@ -24,10 +24,10 @@ from network.stages.loss import Loss
 from network.stages.rate import DEFAULT_QUEUE_BYTES, Rate
 from network.stages.trace import Trace
 from network.topology import Topology
-from network.transport import Tcp
 from network.wan import Place, metro
 from scenarios import schema
 from scenarios.members import Member
+from scenarios.transports import transport_of
 from twin.kernel.ports import Stage
 from twin.kernel.randomness import Streams
 
@@ -81,7 +81,8 @@ def _field_links(member: Member, fleet: schema.Fleet, cells: Cells) -> Iterator[
     is_plain = gives_way(form.medium, to_delay=is_timed, to_rate=is_rated)
     for source, to, is_down in ((member.node, member.via, False), (member.via, member.node, True)):
         name = f"{source}>{to}"
-        link = Link.access(name, source, to, form.medium, streams, is_down=is_down, hops=form.hops)
+        rules = transport_of(form, name, streams)
+        link = Link.access(name, source, to, form.medium, streams, is_down=is_down, hops=form.hops, tcp=rules)
         if not is_plain:
             cells.join(
                 link,
@@ -116,10 +117,9 @@ def _declared_links(
     form: schema.Link, scenario: schema.Scenario, members: dict[str, Member], streams: Streams, folder: Path
 ) -> Iterator[Link]:
     a, b = form.between
-    tls = None if form.tls == "none" else form.tls
-    tcp = Tcp(tls=tls) if form.transport == "tcp" else None
     for source, to, is_down in ((a, b, False), (b, a, True)):
         name = form.title + ("/back" if is_down else "")
+        tcp = transport_of(form, name, streams)
         if form.path == "wan":
             link = Link.wan(
                 place_of(scenario.sites[members[source].site]),

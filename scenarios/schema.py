@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from twin.errors import InputError
 from twin.units import BitsPerSecond, Bytes, Coulombs, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
@@ -115,6 +124,7 @@ class Access(Figures):
 
     medium: str = Field(description="name of a link technology")
     hops: int = Field(1, ge=1, le=16)
+    transport: Literal["datagram", "coap", "mqtt_sn"] = "datagram"
     duty_cycle: Literal["wait", "refuse"] = Field(
         "wait", description="what becomes of a message that the duty cycle of its radio forbids now"
     )
@@ -190,9 +200,22 @@ class Link(Figures):
     tls: TlsVersion = "none"
     qos: Literal[0, 1, 2] | None = None
     session: Literal["warm", "cold"] = "warm"
-    transport: Literal["tcp", "datagram"] = "tcp"
+    is_resumed: bool = Field(
+        False, alias="resumed", description="the TLS session is resumed; early data over `quic`"
+    )
+    is_mutual: bool = Field(True, alias="mutual", description="the client too shows a certificate")
+    certificates: Literal["ec", "rsa"] = Field("ec", description="ECDSA P-256 or RSA-2048")
+    dns: Literal["cached", "uncached"] = Field("cached", description="a lookup before each connection")
+    rto: Literal["linux", "rfc"] = Field("linux", description="timers of TCP: Linux's, or those of RFC 6298")
+    transport: Literal["tcp", "quic", "coap", "mqtt_sn", "datagram"] = "tcp"
     trace: str | None = Field(None, description="CSV file of measured delays, beside the scenario")
     is_public: bool = False
+
+    @model_validator(mode="after")
+    def _resumes_something(self) -> Link:
+        if self.is_resumed and self.transport != "quic" and (self.transport != "tcp" or self.tls == "none"):
+            raise ValueError("'resumed' wants 'tls' over tcp, or 'transport: quic'")
+        return self
 
     @property
     def title(self) -> str:

@@ -3,6 +3,7 @@
 Allowed: 5 % or 1 ms. The kernel rounds its timers up to its ticks, by 4 % on average.
 """
 
+import math
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,8 +11,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 DELAYS = pytest.mark.parametrize("delay_s", [0.02, 0.125], ids=["20ms", "125ms"])
-CONNECTIONS, REQUESTS = {0.01: 300, 0.05: 150}, 15
-LOSSES = pytest.mark.parametrize("loss_ratio", list(CONNECTIONS), ids=["1%", "5%"])
+CONNECTIONS, REQUESTS = 150, 15
+LOSSES = pytest.mark.parametrize("loss_ratio", [0.01, 0.05], ids=["1%", "5%"])
 MODEL_CONNECTIONS = 1000
 
 
@@ -90,21 +91,21 @@ def repaired_s(seconds, delay_s):
     return [each for each in seconds if each > 3 * delay_s]
 
 
+def median_bounds(ordered):
+    """Where the median of the law lies that these were drawn from, with 99 % confidence."""
+    middle, reach = len(ordered) / 2, 1.3 * math.sqrt(len(ordered))
+    return ordered[math.floor(middle - reach)], ordered[min(math.ceil(middle + reach), len(ordered) - 1)]
+
+
 @DELAYS
 @LOSSES
 def test_quantiles_under_loss_are_those_of_the_kernel(oracle, model, delay_s, loss_ratio):
-    """p50 of all requests, and the quartiles of those that were repaired."""
-    order = {"connections": CONNECTIONS[loss_ratio], "requests": REQUESTS, "spread_s": 0.01}
+    """p50 of all requests, and the median of those that were repaired, sampling allowed for."""
+    order = {"connections": CONNECTIONS, "requests": REQUESTS, "spread_s": 0.01}
     real = requests_s(oracle(delay_s, loss_ratio).run(**order))
     figures = {"delay_s": delay_s, "loss_ratio": loss_ratio}
 
     modelled = requests_s(model.exchange(REQUESTS, seed=seed, **figures) for seed in range(MODEL_CONNECTIONS))
     assert statistics.median(real) == close(statistics.median(modelled))
-    expected = [close(seconds) for seconds in statistics.quantiles(repaired_s(modelled, delay_s))]
-    print(
-        loss_ratio,
-        delay_s,
-        statistics.quantiles(repaired_s(real, delay_s)),
-        statistics.quantiles(repaired_s(modelled, delay_s)),
-    )
-    assert statistics.median(repaired_s(real, delay_s)) == expected[1]
+    low_s, high_s = median_bounds(repaired_s(real, delay_s))
+    assert 0.95 * low_s <= statistics.median(repaired_s(modelled, delay_s)) <= 1.05 * high_s
