@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,21 @@ set_tcp_nodelay true
 allow_duplicate_messages true
 """
 START_LIMIT_S = 10.0
+
+
+def _load(name: str) -> None:
+    """Let the tests import a neighbour as `live_...`: they are no package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    specification = importlib.util.spec_from_file_location(f"live_{name}", path)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[f"live_{name}"] = module
+    specification.loader.exec_module(module)
+
+
+_load("stage")
+_load("scripts")
 
 
 def _program() -> str:
