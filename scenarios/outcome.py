@@ -11,7 +11,7 @@ import msgspec
 from network.wan import metro
 from scenarios import timeline
 from scenarios.assembly import Assembly
-from scenarios.expression import Expression, Latency, Measure, Name, parse
+from scenarios.expression import ChainLatency, Expression, Latency, Measure, Name, parse
 from scenarios.judgement import Judgement, Sample, evaluate, samples_of
 from scenarios.results import Hop
 from scenarios.schema import Requirement
@@ -19,6 +19,8 @@ from scenarios.schema import Requirement
 WORLD: Final = "world"
 MOST_LATENCIES: Final = 2_000
 LONGEST_CHAIN: Final = 40
+AFTERMATH_S: Final = 10.0
+"""How long after the sample that is explained its chain is shown."""
 ALARM, COMMAND, OPEN, SOUNDING, FIRED = "alarm", "gate_command", "gate_open", "sounding", "rule_fired"
 
 
@@ -37,7 +39,7 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """One replication, judged; everything in it follows from scenario, variant and seed."""
+    """One replication, judged; everything in it but `wall_s` follows from scenario, variant and seed."""
 
     seed: int
     duration_s: float
@@ -49,6 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
     border_bytes: dict[str, int]
     series: dict[str, list[tuple[float, float]]]
     chains: dict[str, list[Hop]]
+    wall_s: float = 0.0
 
 
 class Record:
@@ -254,21 +257,29 @@ def _chains(
     chains = {}
     for name, expression in expressions.items():
         metric = next((each for each in expression.metrics if not isinstance(each, Measure)), None)
-        if metric is not None:
-            chains[name] = _chain(record, assembly, metric.start.text, metric.end.text)
+        if metric is not None and (shown := _shown(record, metric)) is not None:
+            chains[name] = _chain(record, assembly, metric, shown)
     return chains
 
 
-def _chain(record: Record, assembly: Assembly, start: str, end: str) -> list[Hop]:
-    """The transfers of the chain that ended last, or of the first start if nothing came of it."""
-    ends = [sample for sample in record.samples(end) if sample[2] and sample[3]]
+def _shown(record: Record, metric: Latency | ChainLatency) -> Sample | None:
+    """The sample whose chain explains a latency: of a start that never came to its end, else the last end."""
+    starts = [sample for sample in record.samples(metric.start.text) if sample[2]]
+    ends = [sample for sample in record.samples(metric.end.text) if sample[2] and sample[3]]
+    if isinstance(metric, ChainLatency):
+        ended = {sample[3] for sample in ends}
+        unended = [sample for sample in starts if sample[3] not in ended]
+        return next(iter(unended or ends[-1:]), None)
     first_ends: dict[str, Sample] = {}
     for sample in ends:
         first_ends.setdefault(sample[1], sample)
-    starts = record.samples(start)
-    shown = max(first_ends.values(), default=starts[0] if starts else None)
+    return max(first_ends.values(), default=next(iter(starts), None))
+
+
+def _chain(record: Record, assembly: Assembly, metric: Latency | ChainLatency, shown: Sample) -> list[Hop]:
+    """The transfers and marks of the sample's chain, in order of time."""
     transfers = assembly.kernel.transfers
-    if shown is None or transfers is None:
+    if transfers is None:
         return []
     hops = [
         Hop(
@@ -279,11 +290,11 @@ def _chain(record: Record, assembly: Assembly, start: str, end: str) -> list[Hop
             _note(leg.outcome, leg.ended_s - leg.sent_s),
         )
         for leg in transfers.of_trace(shown[3])
-        if leg.kind == "publish" and leg.sent_s <= shown[0] + 1.0
+        if leg.kind == "publish" and (leg.sent_s <= shown[0] + AFTERMATH_S)
     ]
     marks = [
         Hop(at_s, node, node, measure)
-        for measure in (start, end)
+        for measure in (metric.start.text, metric.end.text)
         for at_s, node, _, trace in record.samples(measure)
         if trace == shown[3]
     ]

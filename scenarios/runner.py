@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, ParamSpec, Protocol, TypeVar
 
+import msgspec
+
 from scenarios.assembly import Assembly, Blueprint
 from scenarios.expression import parse
 from scenarios.judgement import evaluate
@@ -65,7 +67,11 @@ class VariantRun:
     tests: dict[str, SequentialTest]
     outcomes: list[Outcome] = field(default_factory=list)
     traced: dict[str, Outcome] = field(default_factory=dict)
-    wall_s: float = 0.0
+
+    @property
+    def wall_s(self) -> float:
+        """How long its replications took, one after the other."""
+        return sum(outcome.wall_s for outcome in self.outcomes)
 
     @property
     def is_decided(self) -> bool:
@@ -96,11 +102,13 @@ class Findings:
 
 def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_series: bool = False) -> Outcome:
     """Run one replication of a variant and judge it."""
+    started_s = time.monotonic()
     blueprint, nodes_of = _blueprint(variant)
     with _uncollected():
         assembly = blueprint.assemble(seed, is_traced=is_traced)
         assembly.run(_ending(variant, assembly, nodes_of))
-        return outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=has_series)
+        outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=has_series)
+    return msgspec.structs.replace(outcome, wall_s=time.monotonic() - started_s)
 
 
 @contextmanager
@@ -215,7 +223,6 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
     ]
     done = 0
     for run, futures in waiting:
-        started = time.monotonic()
         for future in futures:
             run.take(future.result())
             done += 1
@@ -231,7 +238,6 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
             if watcher:
                 watcher.advance(run.variant.name, done, max(planned, done))
         _explain(run, executor)
-        run.wall_s = time.monotonic() - started
 
 
 def _least(run: VariantRun, plan: Plan) -> int:

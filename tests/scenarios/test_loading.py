@@ -136,11 +136,11 @@ def test_five_thousand_links_are_checked_in_two_and_a_half_seconds(catalogue):
     broker = "nodes:\n  broker: {kind: mqtt_broker, at: b}\n"
     text = f"scenario: 1\n{sites}{broker}{nodes}links:\n{links}"
 
-    started = time.perf_counter()
+    started = time.process_time()
     file = parse(text, catalogue=catalogue)
 
     assert len(file.variants[0].scenario.links) == 5000
-    assert time.perf_counter() - started < 2.5
+    assert time.process_time() - started < 2.5
 
 
 ANYTHING = settings(
