@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from devices_models.catalogue import DEVICES
 from network.catalogue import aliases, link_figures, technologies
+from network.media.cells import carriage
 from network.wan import is_metro, metro
 from scenarios.catalogue import Description
 from scenarios.fault_vocabulary import FAULT_FORMS
@@ -109,7 +110,7 @@ def _link_text(name: str) -> str:
     rows = {
         "one way": f"p50 {p50}, p99 {p99}",
         "rate": f"up {up}, down {down}",
-        "largest payload": f"{figures.mtu_bytes} B",
+        "payload": carriage(name) or f"travels in packets of {figures.mtu_bytes} bytes",
         "mean loss": f"{figures.loss_ratio:.4%}",
         "kind of figures": figures.kind,
         "source": figures.basis,
