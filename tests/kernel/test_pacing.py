@@ -67,8 +67,8 @@ def test_a_message_from_another_thread_wakes_the_wall_pacer_at_once(make_kernel)
     thread.join(timeout=1.0)
 
     assert len(handled) == 1
-    assert handled[0] - injected[0] < 0.05
-    assert 0.04 < kernel.observations.samples("arrived")[0].at_s < 0.15
+    assert handled[0] - injected[0] < 0.2  # a blind sleep would take two seconds
+    assert 0.04 < kernel.observations.samples("arrived")[0].at_s < 0.2
     assert kernel.ledger.sent == kernel.ledger.delivered == 1
 
 

@@ -59,10 +59,10 @@ def test_an_alias_stands_for_its_anchor():
 
 
 def _refused(text):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ScenarioError) as caught:
         parse(text)
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
     return caught.value.issues[0]
 
 
@@ -123,11 +123,11 @@ def test_a_file_of_ten_megabytes_is_refused_unread(tmp_path):
     path = tmp_path / "large.scenario.yaml"
     path.write_bytes(b"# " + b"x" * 10_000_000)
 
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ScenarioError, match=r"the file has 10\.0 MB; the limit is 5 MB"):
         read(path)
 
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert path.stat().st_size > LARGEST_FILE_BYTES
 
 
