@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from devices_models.world.carpark import MOST_BAYS, MOST_LEVELS, ROWS
 from twin.errors import InputError
 from twin.units import BitsPerSecond, Bytes, Coulombs, MessageCount, Quantity, Ratio, Seconds, SignedSeconds
 from twin.units import json_schema as quantity_schema
@@ -79,11 +81,23 @@ QueueLimit: TypeAlias = Annotated[
 ]
 
 
+def _few_levels(levels: int) -> int:
+    if levels > MOST_LEVELS:
+        raise ValueError(f"a generated car park has at most {MOST_LEVELS} levels; not {levels}")
+    return levels
+
+
+def _whole_rows(bays: int) -> int:
+    if bays % ROWS or bays > MOST_BAYS:
+        raise ValueError(f"a level has a multiple of {ROWS} bays, up to {MOST_BAYS}; not {bays}")
+    return bays
+
+
 class Carpark(Form):
     """A car park that is generated instead of drawn."""
 
-    levels: int = Field(ge=1, le=50)
-    bays: int = Field(ge=2, le=2000, description="bays on each level")
+    levels: Annotated[int, AfterValidator(_few_levels)] = Field(ge=1, le=50)
+    bays: Annotated[int, AfterValidator(_whole_rows)] = Field(ge=2, le=2000, description="bays on each level")
 
 
 SceneText: TypeAlias = Annotated[str, Field(min_length=1, max_length=300)]
