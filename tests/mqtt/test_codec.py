@@ -237,10 +237,16 @@ def test_a_packet_beyond_the_limit_is_refused_before_it_came():
 
 
 def test_what_has_no_place_on_the_wire_is_refused():
-    """A topic of 65,536 bytes and a packet id of 65,536 do not fit, and a telegram is no packet."""
+    """Too long, too large, without its packet id, or no packet at all."""
     for message in (
         Message("t" * 65_536),
         Message("t", qos=1, packet_id=65_536),
+        Message("t", qos=1),
+        Message("t", qos=3, packet_id=1),
+        Message("", kind="puback"),
+        Message("", kind="puback", packet_id=1, properties=Properties(256)),
+        Message("t", properties=Properties(message_expiry_s=2**32)),
+        Message("\ud800"),
         Message("", kind="telegram"),
         connect_message(Connect("a", keep_alive_s=65_536)),
     ):

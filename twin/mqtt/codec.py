@@ -30,24 +30,14 @@ from twin.mqtt.packets import (
     spoken,
 )
 
-TYPES: Final = {
-    "connect": 1,
-    "connack": 2,
-    "publish": 3,
-    "puback": 4,
-    "pubrec": 5,
-    "pubrel": 6,
-    "pubcomp": 7,
-    "subscribe": 8,
-    "suback": 9,
-    "unsubscribe": 10,
-    "unsuback": 11,
-    "pingreq": 12,
-    "pingresp": 13,
-    "disconnect": 14,
-}
-KINDS: Final = {number: kind for kind, number in TYPES.items()}
+KINDS: Final = {
+    1: "connect", 2: "connack", 3: "publish", 4: "puback", 5: "pubrec", 6: "pubrel", 7: "pubcomp",
+    8: "subscribe", 9: "suback", 10: "unsubscribe", 11: "unsuback", 12: "pingreq", 13: "pingresp",
+    14: "disconnect",
+}  # fmt: skip
+TYPES: Final = {kind: number for number, kind in KINDS.items()}
 FLAGS: Final = {"pubrel": 2, "subscribe": 2, "unsubscribe": 2}
+IDENTIFIED: Final = frozenset({*ACKNOWLEDGEMENTS, "subscribe", "suback", "unsubscribe", "unsuback"})
 LEVELS: Final[dict[Version, int]] = {"3.1.1": 4, "5": 5}
 
 MESSAGE_EXPIRY: Final = 0x02
@@ -87,14 +77,23 @@ def encode(message: Message, credentials: Credentials | None = None) -> bytes:
     kind = message.kind
     if kind not in TYPES:
         raise CodecError(f"no MQTT control packet is called {kind!r}")
+    _check(message)
     flags = FLAGS.get(kind, 0)
     if kind == "publish":
         flags = message.dup << 3 | message.qos << 1 | message.retain
     try:
         body = _body(message, credentials)
-    except (struct.error, UnicodeEncodeError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise CodecError(f"{kind}: {error}") from error
     return bytes([TYPES[kind] << 4 | flags]) + _varint(len(body)) + body
+
+
+def _check(message: Message) -> None:
+    kind, qos = message.kind, message.qos
+    if kind in ("publish", "subscribe") and not 0 <= qos <= 2:
+        raise CodecError(f"{kind} with QoS {qos}")
+    if not message.packet_id and (kind in IDENTIFIED or (kind == "publish" and qos)):
+        raise CodecError(f"{kind} without a packet id")
 
 
 def _body(message: Message, credentials: Credentials | None) -> bytes:
