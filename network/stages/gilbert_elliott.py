@@ -57,7 +57,8 @@ class GilbertElliott:
     def release(self, now: float, size_bytes: int) -> float | None:
         """Now, or None if it is lost."""
         del size_bytes
-        kept = math.exp(self._rate * (self._last_s - now))
+        # a fault before this stage may have ended, so that what it delayed is overtaken
+        kept = math.exp(self._rate * (self._last_s - now)) if now > self._last_s else 1.0
         self._last_s = now
         bad_ratio = self._bad_ratio + (self._is_bad - self._bad_ratio) * kept
         self._is_bad = self._stream.uniform() < bad_ratio

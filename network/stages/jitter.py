@@ -74,6 +74,8 @@ class Jitter:
         self._last_s = now
         if ages > FORGOTTEN:
             return z
+        if ages < 0:  # a fault before this stage has ended, and what it delayed is overtaken
+            ages = 0.0
         rho = math.exp(-ages)
         return rho * self._z + math.sqrt(1 - rho * rho) * z
 

@@ -12,6 +12,7 @@ from network.faults import LAYERS, Nested, fault
 from network.link import Link
 from network.netem import parse
 from network.stages.delay import Delay
+from network.stages.gilbert_elliott import GilbertElliott
 from network.stages.jitter import Jitter
 from network.stages.loss import Loss
 from network.stages.rate import Rate
@@ -325,3 +326,17 @@ def test_a_figure_that_cannot_be_is_refused_before_the_run(verb, figures, text):
     """With what was expected."""
     with pytest.raises(InputError, match=text):
         fault(verb, one_way(), Streams(1), link="up", **figures)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        Jitter(one_way_law(0.1), Streams(1).stream("x", "jitter")),
+        GilbertElliott(0.1, 0.3, Streams(1).stream("x", "burst")),
+    ],
+)
+def test_stages_with_a_memory_stand_it_when_an_earlier_fault_ends(stage):
+    """Then messages reach them that overtake what the fault delayed."""
+    for now in (0.0, 30.0, 1.0, 1.5, 40.0):
+        released_s = stage.release(now, 10)
+        assert released_s is None or released_s >= now

@@ -1,5 +1,6 @@
 """Every fault acts, is accounted for, and ends: the lines of the documentation, run."""
 
+import random
 import re
 from pathlib import Path
 
@@ -240,3 +241,20 @@ def test_a_fault_that_cannot_be_is_refused_when_the_file_is_read(line, code, tex
 
     assert f"[{code}" in str(caught.value)
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_faults_together_at_random_times_keep_the_account(seed, tmp_path):
+    """Each message has one fate, and in the end every stage and node is as before."""
+    dice = random.Random(seed)
+    lines = [
+        form.example.replace("at: 60 s", f"at: {dice.randint(5, 80)} s") for form in FAULT_FORMS.values()
+    ]
+    dice.shuffle(lines)
+    system = assembled(lines, tmp_path)
+    before = {name: link.stages for name, link in system.network.topology.links.items()}
+    system.run()
+
+    assert {name: link.stages for name, link in system.network.topology.links.items()} == before
+    assert all(node.is_up and node.put_off is None for node in system.kernel._nodes.values())
+    assert {node.spec.skew_s for node in system.kernel._nodes.values()} == {0.0}
