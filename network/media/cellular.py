@@ -22,6 +22,12 @@ HANDOVER_GAPS_S = {
 TRANSPORT_BLOCK_BYTES = 125
 
 
+def blocks_s(payload_bytes: int, rate_bps: float) -> float:
+    """Seconds that the transport blocks of a payload take."""
+    blocks = max(1, math.ceil(payload_bytes / TRANSPORT_BLOCK_BYTES))
+    return blocks * TRANSPORT_BLOCK_BYTES * 8 / rate_bps
+
+
 class Handovers:
     """A stage: the device changes cells at random instants, `every_s` apart on average; both directions of
     its link share it.
@@ -66,8 +72,7 @@ class TransportBlocks:
 
     def release(self, now: float, size_bytes: int) -> float | None:
         """Seconds at which the last block is sent, or None when the queue has no room."""
-        blocks = max(1, math.ceil(size_bytes / TRANSPORT_BLOCK_BYTES))
-        seconds = blocks * TRANSPORT_BLOCK_BYTES * 8 / self.rate_bps
+        seconds = blocks_s(size_bytes, self.rate_bps)
         free_s = max(now, self._free_s) + seconds
         if (free_s - now) * self.rate_bps > DEFAULT_QUEUE_BYTES * 8:
             return None

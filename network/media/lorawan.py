@@ -166,7 +166,7 @@ class LoraDevice:
             return
         band = self._band(ride.now)
         start_s = max(ride.now, self._free_s[band.name], self._radio_free_s)
-        if start_s > ride.now and self._on_duty_cycle == "refuse":
+        if self._free_s[band.name] > ride.now and self._on_duty_cycle == "refuse":
             ride.refuse(DUTY_CYCLE)
         elif self._queued >= QUEUE_MESSAGES:
             ride.refuse(QUEUE_FULL)

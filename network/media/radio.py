@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import NamedTuple
 
 from network.catalogue import LORA_NAME, LinkFigures, link_figures
 from network.link import Link
-from network.media import ble, ieee802154, lorawan
+from network.media import ble, cellular, ieee802154, lorawan, sigfox
+from network.media.cells import most_payload_bytes
+from network.stages.air_time import air_time_s
 from network.tables import table
 from twin.errors import InputError
 
@@ -23,6 +26,14 @@ class Radio(NamedTuple):
     tail_s: float
     kind: str
     source: str
+
+
+class Spent(NamedTuple):
+    """What one uplink message takes of a device: seconds on the air, seconds of listening after, joules."""
+
+    air_s: float
+    listening_s: float
+    energy_j: float
 
 
 class Activity(NamedTuple):
@@ -54,6 +65,35 @@ def has_battery_figures(technology: str) -> bool:
     return any(row["technology"] == key for row in table("radio_currents"))
 
 
+def message_cost(technology: str, payload_bytes: int, voltage_v: float = 3.0) -> Spent:
+    """Energy = voltage x (I_tx x air time + I_rx x listening), of one message on an idle medium.
+
+    Raise InputError for a technology without known currents and for a payload that it refuses.
+    """
+    most = most_payload_bytes(technology)
+    if most is not None and payload_bytes > most:
+        raise InputError(f"{technology} carries payloads of at most {most} bytes, not {payload_bytes}")
+    known, figures = radio(technology), link_figures(technology)
+    air_s = _message_air_s(figures, payload_bytes)
+    listening_s = _listening_after_s(figures)
+    return Spent(air_s, listening_s, voltage_v * (known.tx_a * air_s + known.rx_a * listening_s))
+
+
+def _message_air_s(figures: LinkFigures, payload_bytes: int) -> float:
+    if LORA_NAME.fullmatch(figures.name):
+        return air_time_s(int(figures.name.removeprefix("lorawan-sf")), payload_bytes)
+    match figures.name:
+        case "sigfox":
+            return sigfox.air_s(payload_bytes)
+        case "thread":
+            return math.fsum(map(ieee802154.frame_s, ieee802154.frames_of(payload_bytes)))
+        case "ble":
+            return math.fsum(map(ble.packet_s, ble.packets_of(payload_bytes)))
+        case "nb-iot":
+            return cellular.blocks_s(payload_bytes, figures.up_bps)
+    return payload_bytes * 8 / figures.up_bps
+
+
 def activity(technology: str, up: Link, down: Link, hops: int = 1) -> Activity:
     """What the radio of a device did so far, from the counters of its two links.
 
@@ -74,10 +114,14 @@ def _air_s(link: Link, rate_bps: float) -> float:
 
 def _listening_s(figures: LinkFigures, up: Link, down: Link) -> float:
     """What a device listens besides the messages themselves."""
+    answered_s = down.message_count * LISTEN_S if figures.name == "sigfox" else 0.0
+    return answered_s + up.message_count * _listening_after_s(figures)
+
+
+def _listening_after_s(figures: LinkFigures) -> float:
+    """What a device listens after each of its messages."""
     if LORA_NAME.fullmatch(figures.name):
-        return up.message_count * lorawan.windows_s(int(figures.name.removeprefix("lorawan-sf")))
-    if figures.name == "sigfox":
-        return down.message_count * LISTEN_S
+        return lorawan.windows_s(int(figures.name.removeprefix("lorawan-sf")))
     if figures.name == "thread":
-        return up.message_count * (ieee802154.ASSESSMENT_S + ieee802154.ACKNOWLEDGEMENT_S)
-    return up.message_count * radio(figures.name).tail_s
+        return ieee802154.ASSESSMENT_S + ieee802154.ACKNOWLEDGEMENT_S
+    return radio(figures.name).tail_s

@@ -4,7 +4,7 @@ import pytest
 
 from network.media import ble
 from network.media.lorawan import windows_s
-from network.media.radio import activity, has_battery_figures, radio
+from network.media.radio import activity, has_battery_figures, message_cost, radio
 from network.stages.air_time import air_time_s
 from network.tables import table
 from twin.errors import InputError
@@ -68,3 +68,33 @@ def test_a_narrowband_radio_listens_on_after_each_message(cell):
     did = activity("nb-iot", air.links["d1", "g"], air.links["g", "d1"])
     assert did.tx_s == pytest.approx(3 * 125 * 8 / 62_000)
     assert did.rx_s == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("technology", "payload", "air_s"),
+    [
+        ("lorawan-sf12", 51, 2.793472),
+        ("sigfox", 12, 6.24),
+        ("thread", 80, 133 * 32e-6),
+        ("thread", 81, (133 + 54) * 32e-6),
+        ("ble", 20, 296e-6),
+        ("nb-iot", 126, 2 * 125 * 8 / 62_000),
+        ("wifi", 1000, 80e-6),
+    ],
+)
+def test_a_message_takes_its_air_time(technology, payload, air_s):
+    """Of the medium's formula, on an idle medium."""
+    assert message_cost(technology, payload).air_s == pytest.approx(air_s)
+
+
+def test_energy_is_voltage_times_current_times_time():
+    """SF12, 51 bytes at 3 V: 28 mA for 2.793 s and 11.2 mA for both windows: 235 + 18 mJ."""
+    spent = message_cost("lorawan-sf12", 51)
+    assert spent.energy_j == pytest.approx(3 * (0.028 * 2.793472 + 0.0112 * windows_s(12)))
+    assert spent.energy_j == pytest.approx(0.2523, abs=1e-4)
+
+
+def test_what_a_radio_refuses_costs_nothing():
+    """It is an error instead."""
+    with pytest.raises(InputError, match="at most 12 bytes"):
+        message_cost("sigfox", 13)
