@@ -94,6 +94,44 @@ record(
 )
 record("wide area round trips", "published medians, fibre floor", "network/test_wan.py", "see the tests")
 
+area("Faults")
+record(
+    "netem's loss with its own recursion",
+    "4 reference rows (T13): 1 % 25 %, 5 % 25 %, 20 % 75 %, 10 % 50 %",
+    "network/test_netem.py::test_compatible_loss_is_what_the_recursion_gives",
+    "3 standard errors",
+)
+record(
+    "netem's loss done right",
+    "the loss that was asked for",
+    "network/test_netem.py::test_loss_done_right_keeps_what_was_asked",
+    "4 standard errors",
+)
+record(
+    "four-state loss",
+    "balance equations of the chain",
+    "network/test_netem.py::test_four_states_lose_their_stationary_share",
+    "4 %",
+)
+record(
+    "background load on a transmitter: waiting time",
+    "M/D/1, Pollaczek-Khinchine",
+    "network/test_impairments.py::test_background_load_waits_as_a_queue_of_its_utilisation",
+    "8 %",
+)
+record(
+    "partition in a ring of majorities",
+    "Jepsen's definition, 4 to 11 nodes",
+    "network/test_impairments.py::test_in_a_ring_of_majorities_every_node_sees_one_and_no_two_the_same",
+    "exact",
+)
+record(
+    "end of a fault",
+    "the run without it, faults nested in any order",
+    "network/test_impairments.py::test_faults_end_to_the_bit_in_any_nesting",
+    "exact",
+)
+
 area("Transport")
 record(
     "lone TCP segment, fixed RTO: mean and quantiles",
