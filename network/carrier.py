@@ -12,11 +12,14 @@ from network.exchange import Exchanges
 from network.link import Link, Transport
 from network.media.ride import IN_MEDIUM, Ride
 from network.mqtt_sn import MqttSn
+from network.quic import Quic
 from network.topology import Path, Topology
+from network.transport import Tcp
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
 
 HOLD_LIMIT = 10_000
+CONFIRMED = (Coap, MqttSn)
 
 Carried: TypeAlias = Any  # a Flight, whose `path`, `hop` and `size_bytes` belong to the carrier
 
@@ -30,6 +33,7 @@ class Network:
         self._version = -1
         self._paths: dict[str, dict[str, Path]] = {}
         self._transports: dict[tuple[str, str], Transport | None] = {}
+        self._connected: dict[tuple[str, str], Tcp | Quic] = {}
         self._held: dict[Link, deque[tuple[Flight, Then]]] = {}
         self._next: Then = (self._advance,)
         self._arrive: Then = ()
@@ -116,9 +120,14 @@ class Network:
         self._version = self.topology.version
         self._paths.clear()
         self._transports.clear()
+        self._connected.clear()
 
     def _find(self, flight: Carried) -> None:
         """Choose transport and path of a pair that has no datagram path in store."""
+        rules = self._connected.get((flight.source, flight.to))
+        if rules is not None and flight.message.kind != "connect":
+            self._connections.send(flight, rules, self._timeline)
+            return
         tcp = self._transport(flight.source, flight.to)
         if tcp is not None:
             if flight.message.kind == "connect" and not self._may_connect(flight, tcp):
@@ -136,7 +145,8 @@ class Network:
 
     def _send(self, flight: Carried, rules: Transport) -> None:
         """Send by the rules of a transport; what it does not confirm goes as a datagram of its length."""
-        if not isinstance(rules, Coap | MqttSn):
+        if not isinstance(rules, CONFIRMED):
+            self._connected[flight.source, flight.to] = rules
             self._connections.send(flight, rules, self._timeline)
             return
         if rules.is_confirmed(flight.message):

@@ -45,6 +45,7 @@ class Connections:
         self._version = -1
         self._again: Then = (self._transmit,)
         self._next: Then = (self._advance,)
+        self._hop: Then = (self._cross,)
         self._end: Then = (self._reach,)
         self._alarm: Any = (self._repair,)
 
@@ -155,7 +156,7 @@ class Connections:
     # one attempt ---------------------------------------------------------------------------------------
 
     def _transmit(self, flight: Carried) -> None:
-        """Start a traversal of the path, forth or, for every second leg of a handshake, back."""
+        """Start a traversal of the path."""
         segment: Segment = flight.path
         now = self._timeline.now
         if (segment.last_leg or segment.has_been_lost or segment.cause) and not self._may_transmit(
@@ -165,22 +166,36 @@ class Connections:
         flow = segment.flow
         if self._version != self._topology.version:
             self._forget()
-        pair = (flow.source, flow.to)
         if segment.leg < segment.last_leg:
-            if segment.leg % 2:
-                pair = (flow.to, flow.source)
-            if not self._is_answer(segment):
-                segment.sent_s = now
-        else:
-            segment.sent_s = flow.last_sent_s = now
-            flow.sent_count = segment.number = flow.sent_count + 1
-        links = self._paths[pair] if pair in self._paths else self._path(*pair)
+            self._transmit_leg(flight, segment, flow)
+            return
+        segment.sent_s = flow.last_sent_s = now
+        flow.sent_count = segment.number = flow.sent_count + 1
+        links = flow.links
+        if links is None:
+            links = flow.links = self._path(flow.source, flow.to)
         if links is None:
             self._retry(flight)
-        else:
-            segment.links = links
-            flight.hop = -1
+            return
+        segment.links = links
+        flight.hop = -1
+        if segment.segment_count > 1:
             self._advance(flight)
+        else:
+            self._cross(flight)
+
+    def _transmit_leg(self, flight: Carried, segment: Segment, flow: Flow) -> None:
+        """Start a trip of the handshake, forth or back."""
+        is_back = segment.leg % 2
+        links = self._path(flow.to, flow.source) if is_back else self._path(flow.source, flow.to)
+        if not self._is_answer(segment):
+            segment.sent_s = self._timeline.now
+        if links is None:
+            self._retry(flight)
+            return
+        segment.links = links
+        flight.hop = -1
+        self._advance(flight)
 
     def _is_answer(self, segment: Segment) -> bool:
         """Whether the leg is an answer that the asker's timer covers: of the name server, or to the SYN."""
@@ -200,8 +215,22 @@ class Connections:
             return True
         return False
 
+    def _cross(self, flight: Carried) -> None:
+        """Enter the next link with a message of one segment, as nearly all are."""
+        flight.hop = hop = flight.hop + 1
+        links = flight.path.links
+        link = links[hop]
+        timeline = self._timeline
+        at_s = link.release(timeline.now, flight.size_bytes)
+        if at_s is None:
+            self._stop(flight, link)
+            return
+        if flight.message.personal_bytes:
+            link.personal_byte_count += flight.message.personal_bytes
+        timeline.schedule(at_s, flight, self._hop if hop + 1 < len(links) else self._end)
+
     def _advance(self, flight: Carried) -> None:
-        """Enter the next link."""
+        """Enter the next link, with a trip of the handshake or a message of any length."""
         segment: Segment = flight.path
         flight.hop = hop = flight.hop + 1
         links = segment.links

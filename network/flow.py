@@ -41,14 +41,16 @@ class Segment:
         "sent_s",
     )
 
+    deadline_s: float  # of a handshake
+    own_ack_s: float  # of a message that was lost
+
     def __init__(self, flow: Flow, now: float) -> None:
         self.flow = flow
         self.links: Path = ()
-        self.first_s = self.sent_s = self.deadline_s = now
+        self.first_s = self.sent_s = now
         self.rto_s = flow.rto_s
         self.leg = self.last_leg = self.number = 0
         self.segment_count = 1
-        self.own_ack_s = inf
         self.cause = ""
         self.has_been_lost = self.is_arrived = self.is_free = False
 
@@ -73,8 +75,9 @@ class Alarm:
 class Flow:
     """What was sent and has not been handed over, in order.
 
-    `rto_s` is the time-out of a steady round trip; `lost` are messages that wait to be sent again;
-    `partial` is the latest acknowledgement of everything up to a transmission (its number, its time).
+    `rto_s` is the time-out of a steady round trip; `lost` are messages that wait to be sent again; `links`
+    is the path, None where it must be found; `_partial` is the latest acknowledgement of everything up to a
+    transmission (its number, its time).
     """
 
     __slots__ = (
@@ -94,6 +97,7 @@ class Flow:
         "is_fixed",
         "last_ack_s",
         "last_sent_s",
+        "links",
         "lost",
         "owed_bytes",
         "rto_s",
@@ -110,6 +114,7 @@ class Flow:
         self.tcp = tcp
         self.clock = tcp.clock()
         self.rto_s = self.back_s = 0.0
+        self.links: Path | None = None
         self.flights: deque[Carried] = deque()
         self.lost: dict[Carried, None] = {}
         self.byte_count = self.owed_bytes = self.sent_count = 0
@@ -126,6 +131,7 @@ class Flow:
 
     def settle(self, there_s: float, back_s: float) -> None:
         """Expect these delays (s), as a connection does that has known them for long."""
+        self.links = None
         self.back_s = back_s if back_s < inf else there_s
         self.clock.settle(there_s + back_s)
         self.rto_s = self.tcp.rto_s(there_s + back_s)
