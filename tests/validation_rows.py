@@ -134,10 +134,136 @@ record(
 
 area("Transport")
 record(
-    "lone TCP segment, fixed RTO: mean and quantiles",
-    "d + RTO p/(1-2p), d + RTO(2^k-1)",
+    "lone TCP segment, fixed time-out: mean and quantiles",
+    "T1: d + RTO p/(1-2p), d + RTO(2^k-1)",
     "network/test_tcp_theory.py::test_the_mean_delay_of_a_lone_segment_is_the_closed_form",
     "exact",
+)
+record(
+    "lone TCP segment, fixed time-out: random losses",
+    "T1: d + RTO p/(1-2p)",
+    "network/test_tcp_theory.py::test_random_losses_give_the_mean_within_3_standard_errors",
+    "3 standard errors",
+)
+record(
+    "TCP with few retransmissions",
+    "T2: truncated geometric law",
+    "network/test_transport_reference.py::test_few_retransmissions_shorten_the_mean_of_those_that_get_through",
+    "exact",
+)
+record(
+    "QoS 1 over TCP",
+    "T3: RTT + RTO[pf/(1-2pf) + pr/(1-2pr)]",
+    "network/test_tcp_theory.py::test_a_qos_1_exchange_takes_the_closed_form",
+    "3 standard errors",
+)
+record(
+    "connecting with lost SYNs",
+    "T4: RTT + RTO0 P/(1-2P)",
+    "network/test_transport_reference.py::test_connecting_takes_the_closed_form",
+    "3 standard errors",
+)
+record(
+    "cold start of TCP, TLS 1.2 and 1.3, resumed, QUIC",
+    "T5: (n + 1.5) RTT, (n + 2) RTT",
+    "network/test_transport_reference.py::test_a_cold_start_takes_the_round_trips_of_the_reference",
+    "exact",
+)
+record(
+    "CoAP confirmable exchange: closed form",
+    "T6 (RFC 7252)",
+    "network/test_confirmed.py::test_the_mean_of_an_exchange_is_the_closed_form",
+    "exact",
+)
+record(
+    "CoAP confirmable exchange: random losses",
+    "T6 (RFC 7252)",
+    "network/test_confirmed.py::test_random_exchanges_agree_with_the_closed_form",
+    "3 standard errors",
+)
+record(
+    "head-of-line blocking",
+    "T7: R - (1-p)(1 - exp(-lambda p R))/(lambda p)",
+    "network/test_transport_reference.py::test_order_delays_messages_by_the_closed_form",
+    "3 standard errors",
+)
+record(
+    "long transfers",
+    "T8: Mathis et al. 1997",
+    "network/test_transport_reference.py::test_the_bound_of_a_long_transfer_is_that_of_mathis",
+    "exact",
+)
+record(
+    "RFC 6298 estimator",
+    "T9: worked example",
+    "network/test_transport_reference.py::test_the_estimator_of_rfc_6298_gives_the_figures_of_the_reference",
+    "exact",
+)
+record(
+    "TLS flights and bytes",
+    "16 handshakes recorded with OpenSSL 3",
+    "network/test_transport_reference.py::test_every_recorded_handshake_has_its_flights_and_bytes",
+    "exact",
+)
+record(
+    "MQTT packets on the wire",
+    "recorded packets of paho-mqtt",
+    "network/test_wire_bytes.py::test_every_recorded_packet_has_its_bytes_on_the_wire",
+    "exact",
+)
+record(
+    "timers of TCP",
+    "RFC 6298, RFC 8985, Linux",
+    "network/test_transport_reference.py::test_the_timers_of_tcp_are_those_of_the_table",
+    "exact",
+)
+record(
+    "derived timers of CoAP",
+    "RFC 7252, 4.8.2",
+    "network/test_confirmed.py::test_the_timers_of_rfc_7252_are_derived_as_it_does",
+    "exact",
+)
+record(
+    "retries of MQTT-SN",
+    "MQTT-SN 1.2, 7.2",
+    "network/test_confirmed.py::test_mqtt_sn_tries_again_every_ten_seconds",
+    "exact",
+)
+record(
+    "TCP without loss: connect and requests",
+    "Linux over a TUN link, 20 and 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_connect_and_requests_take_their_round_trips",
+    "5 % or 1 ms",
+)
+record(
+    "TCP repair of a young connection: probe and time-outs",
+    "Linux over a TUN link, 20 and 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_a_first_request_lost_so_often_is_repaired_as_the_kernel_does",
+    "5 % or 1 ms",
+)
+record(
+    "TCP repair of a settled connection",
+    "Linux over a TUN link, 20 and 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_a_settled_connection_is_repaired_sooner",
+    "5 % or 1 ms",
+)
+record(
+    "TCP repair by acknowledgements of later data (RACK)",
+    "Linux over a TUN link, 20 and 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_later_messages_tell_of_a_loss_as_soon_as_in_the_kernel",
+    "5 % or 1 ms",
+)
+record(
+    "TCP slow start",
+    "Linux over a TUN link, 20 and 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_long_messages_wait_for_the_window_as_in_the_kernel",
+    "5 % or 1 ms",
+)
+record(
+    "TCP under 1 % and 5 % loss: medians of all and of repaired requests",
+    "Linux over a TUN link, 20 and 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_quantiles_under_loss_are_those_of_the_kernel",
+    "5 % or 1 ms, beyond sampling",
 )
 
 area("World")
