@@ -6,13 +6,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from network.carrier import Network
+from network.coap import Coap
 from network.faults import fault
 from network.link import Link
+from network.mqtt_sn import MqttSn
+from network.quic import Quic
 from network.stages.jitter import Jitter
 from network.stages.loss import Loss
 from network.stages.rate import Rate
 from network.topology import Topology
-from network.transport import Tcp
+from network.transport import Tcp, rfc
 from network.wan import one_way_law
 from twin.kernel.randomness import Streams
 from twin.message import Message
@@ -42,7 +45,7 @@ def three_nodes(streams, tcp):
     for source, to in (("d", "g"), ("g", "d"), ("g", "b"), ("b", "g")):
         name = source + to
         stages = [
-            Rate(20_000, queue_bytes=600),
+            Rate(20_000, queue_bytes=6000),
             Loss(0.1, streams.stream(name, "loss")),
             Jitter(one_way_law(0.1), streams.stream(name, "jitter")),
         ]
@@ -55,14 +58,24 @@ def random_message(dice):
     if kind == "connect":
         return CONNECT
     return (
-        Message("t", bytes(dice.randint(0, 100)), kind=kind) if kind == "publish" else Message("", kind=kind)
+        Message("t", bytes(dice.choice([dice.randint(0, 100), 5000])), kind=kind)
+        if kind == "publish"
+        else Message("", kind=kind)
     )
+
+
+def transport(dice, streams):
+    """Any that a link may have."""
+    tcp = [Tcp(tls=tls, is_name_unknown=bool(dice.randint(0, 1))) for tls in (None, "1.2", "1.3")]
+    others = [rfc(), Tcp(rto_margin_s=0.2), Quic(), Quic(is_early=True), MqttSn()]
+    return dice.choice([*tcp, *others, Coap(streams.stream("gb", "time-out"))])
 
 
 def play(timeline, seed):
     """A random script of sends and faults; returns the network and the times of sending."""
     dice = random.Random(seed)
-    network = three_nodes(Streams(seed), Tcp(tls=dice.choice([None, "1.2", "1.3"])))
+    streams = Streams(seed)
+    network = three_nodes(streams, transport(dice, streams))
     sent = []
 
     def send(now):
