@@ -4,6 +4,7 @@ import heapq
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -39,6 +40,9 @@ class Oracle:
             "drop_up": list(drop_up),
             "drop_down": list(drop_down),
         }
+        for program in ("unshare", "ip"):
+            if shutil.which(program) is None:
+                pytest.fail(f"the machine has no `{program}`, which the TUN link needs")
         self.process = subprocess.Popen(
             [*APART, sys.executable, str(LINK), json.dumps(figures)],
             stdin=subprocess.PIPE,

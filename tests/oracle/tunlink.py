@@ -118,7 +118,7 @@ class Wire(threading.Thread):
 
 
 def serve(listener):
-    """Answer each request of 8 bytes that begins with the answer's size."""
+    """Take connections, each answered by a thread of its own."""
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -140,6 +140,7 @@ def sink(listener):
 
 
 def answer(connection):
+    """Answer each 100 bytes with 100 bytes."""
     try:
         while True:
             read_exactly(connection, 100)
