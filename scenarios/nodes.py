@@ -19,7 +19,7 @@ from twin.cloud.rule_engine import RuleEngine
 from twin.cloud.twin_service import TwinService
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.randomness import Stream
-from twin.kernel.station import FifoStation, QueueStation, Station
+from twin.kernel.station import FifoStation, QueueStation, Station, one_class, urgent_first
 from twin.mqtt.client import ClientSession
 from twin.state.rules.fire import FireRules
 
@@ -164,9 +164,10 @@ def make_station(form: schema.Station | None, stream: Callable[[], Stream]) -> S
     if form.mcu is not None:
         return controller(form.mcu)
     service = _service(form, stream)
-    if form.overflow == "oldest":
-        return QueueStation(service, form.servers, form.queue_count, "oldest")
-    return FifoStation(service, form.servers, form.queue_count)
+    if form.discipline == "fifo" and form.overflow == "newest":
+        return FifoStation(service, form.servers, form.queue_count)
+    rank = urgent_first if form.discipline == "priority" else one_class
+    return QueueStation(service, form.servers, form.queue_count, form.overflow, rank)
 
 
 def _service(form: schema.Station, stream: Callable[[], Stream]) -> Callable[[], float]:

@@ -185,6 +185,9 @@ class Station(Form):
     variation: float = Field(1.0, alias="cv", ge=0, le=100, description="deviation / mean (lognormal)")
     queue_count: MessageCount = Field(10_000, alias="queue")
     overflow: Literal["newest", "oldest"] = "newest"
+    discipline: Literal["fifo", "priority"] = Field(
+        "fifo", description="`priority`: events and commands before telemetry"
+    )
     mcu: Controller | None = Field(None, description="a microcontroller, in place of the other figures")
 
 

@@ -5,10 +5,15 @@ from itertools import pairwise
 import pytest
 
 from network.wan import route_events
+from scenarios import schema
 from scenarios.assembly import Blueprint
 from scenarios.members import scenes_of
+from scenarios.nodes import make_station
 from scenarios.runner import replicate
 from scenarios.shipped import load
+from twin.kernel.flight import Flight
+from twin.kernel.randomness import Streams
+from twin.message import Message
 
 SITE = """\
 scenario: 1
@@ -406,3 +411,33 @@ def test_a_skewed_clock_is_the_node_s_own(site):
     assembly.run()
 
     assert seen == [19.0, 30.0, 45.0]
+
+
+def test_a_station_may_take_events_and_commands_first():
+    """`discipline: priority` is the explicit queue ordered by urgency; overflow and bound stay."""
+    form = schema.Station.model_validate(
+        {"service": "1 s", "queue": "2 messages", "overflow": "oldest", "discipline": "priority"}
+    )
+    station = make_station(form, lambda: Streams(1).stream("node", "service"))
+    heap = []
+
+    class Line:
+        now = 0.0
+
+        def schedule(self, at_s, flight, then):
+            heap.append((at_s, flight.message.topic, flight, then))
+
+        def lose(self, flight, where, cause):
+            heap.append((cause, flight.message.topic, flight, None))
+
+    line = Line()
+    for topic in ("a/telemetry", "b/telemetry", "c/telemetry", "d/event/alarm"):
+        station.accept(Flight("n", "node", Message(topic), 0.0, 1), line, (lambda _flight: None,))
+
+    assert [(what, topic) for what, topic, _, _ in heap] == [
+        (1.0, "a/telemetry"),
+        ("queue full", "b/telemetry"),
+    ]
+    line.now, _, flight, then = heap[0]
+    then[0](flight)
+    assert heap[-1][:2] == (2.0, "d/event/alarm")
