@@ -81,7 +81,9 @@ def test_the_form_at_a_path_is_known(path, form):
 
 def test_keys_are_written_without_unit():
     """`for_s` is written `for`."""
-    assert set(written_keys(Station)) == {"servers", "service", "law", "cv", "queue", "overflow", "mcu"}
+    assert set(written_keys(Station)) == {
+        "servers", "service", "law", "cv", "queue", "overflow", "discipline", "mcu",
+    }  # fmt: skip
 
 
 def test_a_queue_is_limited_in_messages_or_bytes():

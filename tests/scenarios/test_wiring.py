@@ -428,7 +428,7 @@ def test_a_station_may_take_events_and_commands_first():
             heap.append((at_s, flight.message.topic, flight, then))
 
         def lose(self, flight, where, cause):
-            heap.append((cause, flight.message.topic, flight, None))
+            heap.append((f"{where}: {cause}", flight.message.topic, flight, None))
 
     line = Line()
     for topic in ("a/telemetry", "b/telemetry", "c/telemetry", "d/event/alarm"):
