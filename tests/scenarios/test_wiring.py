@@ -436,7 +436,7 @@ def test_a_station_may_take_events_and_commands_first():
 
     assert [(what, topic) for what, topic, _, _ in heap] == [
         (1.0, "a/telemetry"),
-        ("queue full", "b/telemetry"),
+        ("node: queue full", "b/telemetry"),
     ]
     line.now, _, flight, then = heap[0]
     then[0](flight)
