@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
+NOTHING_SELECTED = 5  # pytest's exit code
 LOCKS = {"core": "requirements/core.txt", "dev": "requirements/dev.txt"}
 
 
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> int:
         case "demo":
             return run(environment("core"), "-m", "windtunnel", "demo", *rest)
         case "test":
-            return run(environment("dev"), "-m", "pytest", "-n", "2", *rest)
+            return test(environment("dev"), rest)
         case "lint":
             return lint(environment("dev"))
         case "run":
@@ -91,6 +92,17 @@ def make_venv() -> None:
             )
         ) from None
     venv.create(ROOT / ".venv", with_pip=True, symlinks=os.name != "nt")
+
+
+def test(python: Path, options: list[str]) -> int:
+    """All tests on two processes, then those that compare with the wall clock, alone."""
+    if "-m" in options:
+        return run(python, "-m", "pytest", "-n", "2", *options)
+    together = run(python, "-m", "pytest", "-n", "2", "-m", "not alone", *options)
+    if together not in (0, NOTHING_SELECTED):
+        return together
+    alone = run(python, "-m", "pytest", "-m", "alone", *options)
+    return together if alone == NOTHING_SELECTED else alone
 
 
 def lint(python: Path) -> int:

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from twin.kernel.behaviour import Observe, Received, Send, Started, Wake, Woken
 from twin.kernel.pacing import VirtualPacer, WallPacer
 from twin.message import Message
@@ -27,6 +29,7 @@ def log_of(make_kernel, pacer):
     return [(round(sample.at_s, 9), round(sample.value, 9)) for sample in kernel.observations.samples("tick")]
 
 
+@pytest.mark.alone
 def test_the_same_behaviours_give_the_same_log_under_both_pacers(make_kernel):
     """Pacing changes when things happen on the wall, not what happens."""
     started = time.monotonic()
@@ -40,6 +43,7 @@ def test_the_same_behaviours_give_the_same_log_under_both_pacers(make_kernel):
     assert took_wall_s >= 0.19
 
 
+@pytest.mark.alone
 def test_a_message_from_another_thread_wakes_the_wall_pacer_at_once(make_kernel):
     """The next timer is 2 s away; the injected message is handled within a few milliseconds."""
     pacer = WallPacer()

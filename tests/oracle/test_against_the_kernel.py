@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 DELAYS = pytest.mark.parametrize("delay_s", [0.02, 0.125], ids=["20ms", "125ms"])
 CONNECTIONS, REQUESTS = 150, 15
 LOSSES = pytest.mark.parametrize("loss_ratio", [0.01, 0.05], ids=["1%", "5%"])

@@ -13,6 +13,7 @@ import pytest
 HEAVY = ("numpy", "simpy", "networkx", "pydantic", "yaml", "msgspec", "lark")
 
 
+@pytest.mark.alone
 def test_help_is_shown_within_150_ms(windtunnel):
     """Median of five, as a user waits for it."""
     times_s = []
