@@ -33,7 +33,7 @@ from twin.units import Celsius, Kelvin, Seconds
 SUPERVISION_S = 300.0  # EN 54-25: the loss of a radio detector is indicated within 300 s
 REPEAT_S = 10.0
 REPEATS = 30
-CLEAR_CHECK_S = 10.0
+CLEAR_CHECK_S = 30.0
 CLEAR_RATIO = 0.9
 CAMERA_SUFFIX = "-camera"
 PLATE_LETTERS = "ABCDEFGHJKLMPRSTUXYZ"

@@ -35,7 +35,7 @@ from scenarios.vocabulary import reporters
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SWING_RUNS: Final = 5
+SWING_RUNS: Final = 3
 MARGIN: Final = "people_margin"
 AHEAD: Final = 2
 """Replications submitted beyond those needed, for each worker."""

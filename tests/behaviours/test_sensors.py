@@ -48,7 +48,7 @@ def test_the_alarm_is_observed_and_sent_with_qos_1(at_node):
     """The alarm goes out at once, and a repetition and a look for its end are planned."""
     _, effects = raised(at_node("s1", smoke_sensor_rise=13.5))
 
-    assert effects == [Observe("alarm"), ALARM, Wake(10.0, "repeat"), Wake(10.0, "clear")]
+    assert effects == [Observe("alarm"), ALARM, Wake(10.0, "repeat"), Wake(30.0, "clear")]
 
 
 def test_an_unacknowledged_alarm_is_repeated_so_often_and_no_more(at_node):
@@ -75,7 +75,7 @@ def test_an_alarm_clears_below_nine_tenths_of_its_threshold(at_node):
     """It stands at 90 % of 13 K, clears below, and then listens anew."""
     context = at_node("s1", smoke_sensor_rise=11.8)
     detector, _ = raised(context)
-    assert reacted(detector, Woken("clear"), context) == [Wake(10.0, "clear")]
+    assert reacted(detector, Woken("clear"), context) == [Wake(30.0, "clear")]
 
     context.senses["smoke_sensor_rise"] = 11.6
 
