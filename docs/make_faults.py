@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from scenarios.fault_vocabulary import FAULT_FORMS
+from scenarios.format.fault_vocabulary import FAULT_FORMS
 
 PAGE = Path(__file__).parent / "faults.md"
 MARK = "<!-- the rest is made by docs/make_faults.py -->\n"

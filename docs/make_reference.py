@@ -14,11 +14,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from scenarios import schema
-from scenarios.catalogue import Description
 from scenarios.explanations import defaults
-from scenarios.fault_vocabulary import FAULT_FORMS
-from scenarios.vocabulary import Vocabulary
+from scenarios.format import schema
+from scenarios.format.catalogue import Description
+from scenarios.format.fault_vocabulary import FAULT_FORMS
+from scenarios.wiring.vocabulary import Vocabulary
 from twin.units import KINDS, format_quantity
 
 PAGE = Path(__file__).resolve().parent / "scenario-file.md"

@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from scenarios import report
-from scenarios.loading import ScenarioFile
+from scenarios.format.loading import ScenarioFile
+from scenarios.judging.runner import Findings, Plan, VariantRun
+from scenarios.judging.study import study_of
 from scenarios.results import Study, decode, encode
-from scenarios.runner import Findings, Plan, VariantRun
 from scenarios.store import Manifest, State, Store, write
-from scenarios.study import study_of
 from twin.errors import InputError
 
 PRODUCT: Final = "windtunnel-iot"

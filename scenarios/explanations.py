@@ -10,11 +10,11 @@ from devices_models.catalogue import DEVICES
 from network.catalogue import aliases, link_figures, technologies
 from network.media.cells import carriage
 from network.wan import is_metro, metro
-from scenarios.catalogue import Description
-from scenarios.fault_vocabulary import FAULT_FORMS
-from scenarios.issues import explain, nearest
-from scenarios.nodes import NODE_KINDS
-from scenarios.vocabulary import Vocabulary
+from scenarios.format.catalogue import Description
+from scenarios.format.fault_vocabulary import FAULT_FORMS
+from scenarios.format.issues import explain, nearest
+from scenarios.wiring.nodes import NODE_KINDS
+from scenarios.wiring.vocabulary import Vocabulary
 from twin.errors import InputError
 from twin.units import Quantity, format_quantity
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scenarios.archive import PRODUCT, package_version
-from scenarios.loading import ScenarioFile
+from scenarios.format.loading import ScenarioFile
+from scenarios.judging.runner import Plan, simulate
+from scenarios.judging.study import study_of
 from scenarios.results import Study
-from scenarios.runner import Plan, simulate
 from scenarios.shipped import load
-from scenarios.study import study_of
 
 __all__ = ["load", "run"]
 

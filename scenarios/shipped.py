@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from scenarios import loading
-from scenarios.issues import nearest
-from scenarios.loading import ScenarioFile
-from scenarios.vocabulary import Vocabulary
+from scenarios.format import loading
+from scenarios.format.issues import nearest
+from scenarios.format.loading import ScenarioFile
+from scenarios.wiring.vocabulary import Vocabulary
 from twin.errors import InputError
 
 LIBRARY: Final = Path(__file__).parent / "library"

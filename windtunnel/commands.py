@@ -12,7 +12,7 @@ from twin.errors import InputError
 from windtunnel.cli import FAILED, INCONCLUSIVE, INTERRUPTED, INVALID, MET
 
 if TYPE_CHECKING:
-    from scenarios.loading import ScenarioFile
+    from scenarios.format.loading import ScenarioFile
     from scenarios.results import Study
 
 FLAGSHIP = "car_park_fire"
@@ -46,8 +46,8 @@ def demo(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Paired differences of two variants."""
-    from scenarios.comparing import differences, units_of, values_of
-    from scenarios.runner import Plan, simulate
+    from scenarios.judging.comparing import differences, units_of, values_of
+    from scenarios.judging.runner import Plan, simulate
     from scenarios.shipped import find, load
     from windtunnel.progress import Progress
 
@@ -66,7 +66,7 @@ def compare(options: argparse.Namespace) -> int:
 
 def _compare_stored(options: argparse.Namespace) -> int:
     from scenarios.archive import read_study
-    from scenarios.comparing import differences, stored_values, units_of
+    from scenarios.judging.comparing import differences, stored_values, units_of
     from scenarios.store import Store
 
     folder, _ = Store(Path(options.runs)).find(options.target)
@@ -99,7 +99,7 @@ def _study(
     options: argparse.Namespace, name: str, variants: list[str] | None, kept: list[Study] | None = None
 ) -> int:
     from scenarios.archive import Archive
-    from scenarios.runner import Findings, Interrupted, Plan, simulate, uninterrupted
+    from scenarios.judging.runner import Findings, Interrupted, Plan, simulate, uninterrupted
     from scenarios.shipped import load
     from windtunnel.progress import Progress
 
@@ -155,7 +155,7 @@ def _exit_code(study: Study) -> int:
 
 def validate(options: argparse.Namespace) -> int:
     """Check scenario files and say everything that is wrong with them."""
-    from scenarios.loading import ScenarioError
+    from scenarios.format.loading import ScenarioError
     from scenarios.shipped import load
 
     problems: list[ScenarioError] = []
@@ -212,7 +212,7 @@ def resolve(options: argparse.Namespace) -> int:
 
 def schema(options: argparse.Namespace) -> int:
     """Print or write the JSON Schema of the scenario file."""
-    from scenarios.schema import json_schema
+    from scenarios.format.schema import json_schema
     from scenarios.store import write
 
     text = json.dumps(json_schema(), indent=1) + "\n"

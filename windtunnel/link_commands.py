@@ -115,9 +115,9 @@ def _of_scenario(name: str) -> Graph:
     """The network of a scenario's first variant: nodes and fleets, and how they are joined."""
     import networkx as nx
 
-    from scenarios.linking import build_topology
-    from scenarios.members import members_of, scenes_of
     from scenarios.shipped import find, load
+    from scenarios.wiring.linking import build_topology
+    from scenarios.wiring.members import members_of, scenes_of
     from twin.kernel.randomness import Streams
 
     scenario, folder = load(name).variants[0].scenario, find(name).parent

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from scenarios.loading import ScenarioFile, Variant
+    from scenarios.format.loading import ScenarioFile, Variant
     from scenarios.results import RequirementResult, VariantResult
 
 SUFFIX: Final = ".scenario.yaml"
@@ -168,8 +168,8 @@ def kept_result(config: pytest.Config, variant: Variant) -> VariantResult:
 
 
 def _run(config: pytest.Config, variant: Variant) -> VariantResult:
-    from scenarios.runner import Plan, simulate_variant
-    from scenarios.study import variant_result
+    from scenarios.judging.runner import Plan, simulate_variant
+    from scenarios.judging.study import variant_result
 
     plan = Plan(
         replications=config.getoption("--scenario-replications"),

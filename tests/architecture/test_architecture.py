@@ -18,7 +18,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "base", "manager", "mis
 CLOCK_READERS = {
     "twin/kernel/pacing.py": "waits on the wall clock",
     "network/record.py": "measures a real network",
-    "scenarios/runner.py": "says how long a run took",
+    "scenarios/judging/runner.py": "says how long a run took",
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",
     "scenarios/store.py": "dates a run",

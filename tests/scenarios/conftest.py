@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from scenarios.catalogue import Description
-from scenarios.schema import Site
+from scenarios.format.catalogue import Description
+from scenarios.format.schema import Site
 from twin.units import Bytes, MessageCount, Seconds, Watts
 
 

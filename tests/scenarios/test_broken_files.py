@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.issues import explain, explanations
-from scenarios.loading import ScenarioError, load
+from scenarios.format.issues import explain, explanations
+from scenarios.format.loading import ScenarioError, load
 from twin.errors import InputError
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def test_every_code_has_an_explanation():
     """What the product reports can be looked up."""
     folder = HERE.parents[1] / "scenarios"
     used = {
-        code for path in folder.glob("*.py") for code in re.findall(r'"(E\d{3})"', path.read_text("utf-8"))
+        code for path in folder.rglob("*.py") for code in re.findall(r'"(E\d{3})"', path.read_text("utf-8"))
     }
 
     assert used == set(explanations())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.expression import (
+from scenarios.format.expression import (
     After,
     BytesLeaving,
     ChainLatency,

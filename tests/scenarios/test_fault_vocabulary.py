@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.assembly import Blueprint
-from scenarios.fault_vocabulary import FAULT_FORMS
-from scenarios.loading import ScenarioError, load
-from scenarios.vocabulary import Vocabulary
+from scenarios.format.fault_vocabulary import FAULT_FORMS
+from scenarios.format.loading import ScenarioError, load
+from scenarios.wiring.assembly import Blueprint
+from scenarios.wiring.vocabulary import Vocabulary
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 SITE = re.search(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]

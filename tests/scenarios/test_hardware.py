@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.assembly import Blueprint
-from scenarios.loading import ScenarioError, parse
-from scenarios.outcome import outcome_of
-from scenarios.vocabulary import Vocabulary, reporters
+from scenarios.format.loading import ScenarioError, parse
+from scenarios.judging.outcome import outcome_of
+from scenarios.wiring.assembly import Blueprint
+from scenarios.wiring.vocabulary import Vocabulary, reporters
 
 TEXT = """
 scenario: 1

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from scenarios.expression import parse
-from scenarios.judgement import evaluate, samples_of
+from scenarios.format.expression import parse
+from scenarios.judging.judgement import evaluate, samples_of
 
 NEVER = math.inf
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scenarios.loading import ScenarioError, load, parse
-from scenarios.schema import Carpark
+from scenarios.format.loading import ScenarioError, load, parse
+from scenarios.format.schema import Carpark
 from twin.errors import InputError
 
 EXAMPLE = Path(__file__).parent / "valid" / "car_park.scenario.yaml"

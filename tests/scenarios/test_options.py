@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import pytest
 
-from scenarios.options import options_of
+from scenarios.format.options import options_of
 from twin.errors import InputError
 from twin.units import BitsPerSecond, Bytes, Celsius, MessageCount, Metres, PerSecond, Ratio, Seconds
 

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from scenarios import runner
-from scenarios.comparing import differences, units_of, values_of
-from scenarios.runner import Interrupted, Plan, clean_runs, pool, simulate, uninterrupted
+from scenarios.judging import runner
+from scenarios.judging.comparing import differences, units_of, values_of
+from scenarios.judging.runner import Interrupted, Plan, clean_runs, pool, simulate, uninterrupted
+from scenarios.judging.statistics import SequentialTest
 from scenarios.shipped import load
-from scenarios.statistics import SequentialTest
 from twin.errors import InputError
 
 SCENARIO = """\

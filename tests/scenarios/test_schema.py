@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import scenarios
-from scenarios.schema import (
+from scenarios.format.schema import (
     Access,
     Fleet,
     Link,

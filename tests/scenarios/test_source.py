@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from scenarios.issues import ScenarioError, Span
-from scenarios.source import LARGEST_FILE_BYTES, MOST_ALIASED_VALUES, parse, read
+from scenarios.format.issues import ScenarioError, Span
+from scenarios.format.source import LARGEST_FILE_BYTES, MOST_ALIASED_VALUES, parse, read
 
 
 @pytest.mark.parametrize(

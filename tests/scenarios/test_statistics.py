@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.statistics import (
+from scenarios.judging.statistics import (
     SequentialTest,
     Verdict,
     clean_run_count,

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from scenarios.judging.runner import Plan, simulate
+from scenarios.judging.study import study_of, summary_of
 from scenarios.results import Study, decode, encode
-from scenarios.runner import Plan, simulate
 from scenarios.shipped import load
-from scenarios.study import study_of, summary_of
 
 SCENARIO = """\
 scenario: 1

@@ -7,8 +7,8 @@ from network.coap import Coap
 from network.mqtt_sn import MqttSn
 from network.quic import Quic
 from network.transport import Tcp, rfc
-from scenarios.schema import Access, Link
-from scenarios.transports import transport_of
+from scenarios.format.schema import Access, Link
+from scenarios.wiring.transports import transport_of
 from twin.kernel.randomness import Streams
 
 

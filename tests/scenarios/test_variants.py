@@ -2,8 +2,8 @@
 
 import pytest
 
-from scenarios.source import parse
-from scenarios.variants import expand, resolve, swings
+from scenarios.format.source import parse
+from scenarios.format.variants import expand, resolve, swings
 
 BASE = """\
 scenario: 1

@@ -5,12 +5,12 @@ from itertools import pairwise
 import pytest
 
 from network.wan import route_events
-from scenarios import schema
-from scenarios.assembly import Blueprint
-from scenarios.members import scenes_of
-from scenarios.nodes import make_station
-from scenarios.runner import replicate
+from scenarios.format import schema
+from scenarios.judging.runner import replicate
 from scenarios.shipped import load
+from scenarios.wiring.assembly import Blueprint
+from scenarios.wiring.members import scenes_of
+from scenarios.wiring.nodes import make_station
 from twin.kernel.flight import Flight
 from twin.kernel.randomness import Streams
 from twin.message import Message

@@ -43,7 +43,7 @@ run: {duration: 26 s, replications: 4, seed: 7}
 PROGRAM = """\
 import sys
 from scenarios.archive import metrics_text
-from scenarios.runner import Plan, simulate
+from scenarios.judging.runner import Plan, simulate
 from scenarios.shipped import load
 if __name__ == "__main__":
     name, workers, replications, *variants = sys.argv[1:]
@@ -91,7 +91,7 @@ def test_a_small_scenario_gives_the_same_bytes(measured, reference, workers, has
 
 def test_another_number_of_replications_changes_none_of_them(tmp_path):
     """Replication r depends on its seed alone."""
-    from scenarios.runner import Plan, simulate
+    from scenarios.judging.runner import Plan, simulate
     from scenarios.shipped import load
 
     (tmp_path / "small.scenario.yaml").write_text(SMALL, encoding="utf-8")

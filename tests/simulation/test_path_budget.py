@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.assembly import Blueprint
 from scenarios.shipped import load
+from scenarios.wiring.assembly import Blueprint
 
 DRILLS = 300
 GAP_S = 120.0

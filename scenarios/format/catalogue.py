@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
-from scenarios.options import Options, options_of
-from scenarios.schema import Site
+from scenarios.format.options import Options, options_of
+from scenarios.format.schema import Site
 
 FileContent: TypeAlias = Literal["scene", "trace", "arrivals"]
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_ty
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, create_model
 from pydantic_core import ErrorDetails, PydanticUndefined
 
-from scenarios.schema import FORM, PLAIN, shape_of
+from scenarios.format.schema import FORM, PLAIN, shape_of
 from twin.errors import InputError
 from twin.units import Quantity
 

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from scenarios.issues import Issue, Related, ScenarioError, Span, issue_at, nearest
+from scenarios.format.issues import Issue, Related, ScenarioError, Span, issue_at, nearest
 from twin.errors import InputError
 
 LARGEST_FILE_BYTES = 5_000_000

@@ -1,7 +1,7 @@
 """The format of a scenario file as pydantic models; a key is written without its unit suffix.
 
 The models check form only: keys, types, units and limits. What names refer to is checked in
-`scenarios.checks`, and the free options of fleets, nodes and the world in `scenarios.options`.
+`scenarios.format.checks`, and the free options of fleets, nodes and the world in `scenarios.format.options`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from scenarios import schema
+from scenarios.format import schema
 from twin.cloud.application import Application
 from twin.errors import InputError
 from twin.kernel.kernel import Kernel

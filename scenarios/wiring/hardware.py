@@ -8,9 +8,9 @@ from devices_models.microcontroller import Microcontroller
 from devices_models.power import Battery, Currents, Usage, battery_life_days
 from network.media.radio import activity, radio
 from network.topology import Topology
-from scenarios import schema
-from scenarios.linking import access_of
-from scenarios.members import Member
+from scenarios.format import schema
+from scenarios.wiring.linking import access_of
+from scenarios.wiring.members import Member
 from twin.kernel.kernel import Kernel
 
 

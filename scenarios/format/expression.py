@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NoReturn, TypeAlias
 
-from scenarios.issues import nearest
+from scenarios.format.issues import nearest
 from twin import units
 from twin.errors import InputError
 

@@ -14,12 +14,13 @@ from devices_models.world.building import Building
 from devices_models.world.scene import Scene
 from devices_models.world.settings import WorldSettings
 from network.carrier import Network
-from scenarios import schema, timeline
-from scenarios.hardware import observe_hardware
-from scenarios.linking import build_topology
-from scenarios.members import Member, members_of
-from scenarios.nodes import NODE_KINDS, Surroundings, controller, make_station
-from scenarios.options import options_of
+from scenarios.format import schema
+from scenarios.format.options import options_of
+from scenarios.wiring import timeline
+from scenarios.wiring.hardware import observe_hardware
+from scenarios.wiring.linking import build_topology
+from scenarios.wiring.members import Member, members_of
+from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.kernel import Kernel, NodeSpec

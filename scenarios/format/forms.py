@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from scenarios.issues import Issue, issue_at, listed, suggestion
-from scenarios.schema import FORMAT_VERSION, Form, schema_of, written_keys
-from scenarios.source import Keys
-from scenarios.variants import Draft
+from scenarios.format.issues import Issue, issue_at, listed, suggestion
+from scenarios.format.schema import FORMAT_VERSION, Form, schema_of, written_keys
+from scenarios.format.source import Keys
+from scenarios.format.variants import Draft
 
 _TYPES = {
     "int_type": "a whole number",

@@ -10,15 +10,21 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from scenarios import expression
-from scenarios.catalogue import Catalogue, Description
-from scenarios.checks import not_positive, unknown_name
-from scenarios.fault_vocabulary import FAULT_NEEDS
-from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
-from scenarios.parts import Parts, declared
-from scenarios.schema import FAULT_PARAMETERS, FAULT_TARGETS, HARDWARE_MEASURES, Requirement, TimelineEntry
-from scenarios.source import Keys
-from scenarios.variants import Draft
+from scenarios.format import expression
+from scenarios.format.catalogue import Catalogue, Description
+from scenarios.format.checks import not_positive, unknown_name
+from scenarios.format.fault_vocabulary import FAULT_NEEDS
+from scenarios.format.issues import Issue, Related, Span, issue_at, listed, suggestion
+from scenarios.format.parts import Parts, declared
+from scenarios.format.schema import (
+    FAULT_PARAMETERS,
+    FAULT_TARGETS,
+    HARDWARE_MEASURES,
+    Requirement,
+    TimelineEntry,
+)
+from scenarios.format.source import Keys
+from scenarios.format.variants import Draft
 from twin.units import format_quantity
 
 

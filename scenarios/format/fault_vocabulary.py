@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from scenarios.schema import TimelineEntry
+from scenarios.format.schema import TimelineEntry
 
 
 class FaultForm(NamedTuple):

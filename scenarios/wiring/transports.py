@@ -7,7 +7,7 @@ from network.link import Transport
 from network.mqtt_sn import MqttSn
 from network.quic import Quic
 from network.transport import Tcp, rfc
-from scenarios import schema
+from scenarios.format import schema
 from twin.kernel.randomness import Streams
 
 

@@ -19,13 +19,13 @@ from network.media.cellular import HANDOVER_GAPS_S
 from network.media.radio import has_battery_figures
 from network.record import read_trace
 from network.stages.trace import Trace
-from scenarios import schema
-from scenarios.catalogue import Description, FileContent
-from scenarios.hardware import hardware_measures
-from scenarios.linking import place_of
-from scenarios.members import Member
-from scenarios.nodes import NODE_KINDS
-from scenarios.timeline import FAULT_PARAMETERS
+from scenarios.format import schema
+from scenarios.format.catalogue import Description, FileContent
+from scenarios.wiring.hardware import hardware_measures
+from scenarios.wiring.linking import place_of
+from scenarios.wiring.members import Member
+from scenarios.wiring.nodes import NODE_KINDS
+from scenarios.wiring.timeline import FAULT_PARAMETERS
 from twin.errors import InputError
 
 LEAST_JSON_BYTES: Final = len(b'{"ts":0,"a":0}')

@@ -11,9 +11,9 @@ from typing import Any, Final
 from network import aims, faults, netem
 from network.carrier import Network
 from network.link import Link
-from scenarios import schema
-from scenarios.fault_vocabulary import ATTRIBUTES, FAULT_FORMS, FAULT_PARAMETERS
-from scenarios.node_faults import EachNode, Hosts, HttpError, PowerCut, Strobe
+from scenarios.format import schema
+from scenarios.format.fault_vocabulary import ATTRIBUTES, FAULT_FORMS, FAULT_PARAMETERS
+from scenarios.wiring.node_faults import EachNode, Hosts, HttpError, PowerCut, Strobe
 from twin.errors import InputError
 from twin.kernel.kernel import Kernel
 from twin.kernel.randomness import Stream

@@ -11,17 +11,17 @@ from typing import Any
 
 from pydantic import Field
 
-from scenarios import source as yaml_source
-from scenarios.catalogue import Catalogue, Description
-from scenarios.checks import SystemChecks
-from scenarios.claims import ClaimChecks, applies
-from scenarios.forms import described, form_issues
-from scenarios.issues import Issue, ScenarioError, Span, explain, issue_at, suggestion
-from scenarios.options import options_of
-from scenarios.parts import parts_of
-from scenarios.schema import Form, Requirement, Scenario, Swing, VariantForm
-from scenarios.source import Keys, Source
-from scenarios.variants import MULTIPLIERS, Draft, Resolved, expand, resolve, swings
+from scenarios.format import source as yaml_source
+from scenarios.format.catalogue import Catalogue, Description
+from scenarios.format.checks import SystemChecks
+from scenarios.format.claims import ClaimChecks, applies
+from scenarios.format.forms import described, form_issues
+from scenarios.format.issues import Issue, ScenarioError, Span, explain, issue_at, suggestion
+from scenarios.format.options import options_of
+from scenarios.format.parts import parts_of
+from scenarios.format.schema import Form, Requirement, Scenario, Swing, VariantForm
+from scenarios.format.source import Keys, Source
+from scenarios.format.variants import MULTIPLIERS, Draft, Resolved, expand, resolve, swings
 
 __all__ = [
     "Catalogue",

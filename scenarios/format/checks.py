@@ -13,13 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scenarios.catalogue import Catalogue, Description, FileContent
-from scenarios.forms import issues_of, thing
-from scenarios.issues import Issue, Related, Span, issue_at, listed, suggestion
-from scenarios.parts import Parts, declared
-from scenarios.schema import Access, Fleet, Form, Link, Node, written_keys
-from scenarios.source import Keys
-from scenarios.variants import Draft
+from scenarios.format.catalogue import Catalogue, Description, FileContent
+from scenarios.format.forms import issues_of, thing
+from scenarios.format.issues import Issue, Related, Span, issue_at, listed, suggestion
+from scenarios.format.parts import Parts, declared
+from scenarios.format.schema import Access, Fleet, Form, Link, Node, written_keys
+from scenarios.format.source import Keys
+from scenarios.format.variants import Draft
 from twin.units import format_quantity
 
 WIRED_PATHS = frozenset({"wan", "direct"})

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from scenarios.issues import Issue, Span, issue_at, listed, suggestion
-from scenarios.schema import OpenForm, Scenario, VariantForm, schema_of, written_keys
-from scenarios.source import Keys, Source
+from scenarios.format.issues import Issue, Span, issue_at, listed, suggestion
+from scenarios.format.schema import OpenForm, Scenario, VariantForm, schema_of, written_keys
+from scenarios.format.source import Keys, Source
 
 BASE = "base"
 MOST_VARIANTS = 200

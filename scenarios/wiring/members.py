@@ -8,7 +8,7 @@ from pathlib import Path
 
 from devices_models.catalogue import DEVICES
 from devices_models.world.scene import Scene, carpark, load_scene
-from scenarios import schema
+from scenarios.format import schema
 from twin.errors import InputError
 
 

@@ -11,12 +11,12 @@ from typing import Final
 from devices_models.world.floor_plan import floor_plan_svg
 from network.catalogue import link_figures
 from network.wan import round_trip
-from scenarios import schema
-from scenarios.expression import parse
-from scenarios.linking import LAN, place_of
-from scenarios.loading import ScenarioFile
-from scenarios.members import scenes_of
-from scenarios.outcome import Outcome
+from scenarios.format import schema
+from scenarios.format.expression import parse
+from scenarios.format.loading import ScenarioFile
+from scenarios.judging.outcome import Outcome
+from scenarios.judging.runner import VariantRun
+from scenarios.judging.statistics import Verdict, paired_difference, quantile, student_quantile
 from scenarios.results import (
     BudgetPart,
     Comparison,
@@ -30,8 +30,8 @@ from scenarios.results import (
     Study,
     VariantResult,
 )
-from scenarios.runner import VariantRun
-from scenarios.statistics import Verdict, paired_difference, quantile, student_quantile
+from scenarios.wiring.linking import LAN, place_of
+from scenarios.wiring.members import scenes_of
 from twin.units import format_quantity
 
 COMPARED: Final = (

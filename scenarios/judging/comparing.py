@@ -10,12 +10,12 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from scenarios.archive import METRICS
-from scenarios.expression import parse
+from scenarios.format.expression import parse
+from scenarios.format.schema import Requirement
+from scenarios.judging.runner import VariantRun
+from scenarios.judging.statistics import paired_difference
+from scenarios.judging.study import COMPARED
 from scenarios.results import Comparison
-from scenarios.runner import VariantRun
-from scenarios.schema import Requirement
-from scenarios.statistics import paired_difference
-from scenarios.study import COMPARED
 
 Values: TypeAlias = Mapping[int, Mapping[str, float]]
 """Metrics, and values of requirements, by seed."""

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from scenarios.expression import (
+from scenarios.format.expression import (
     After,
     BytesLeaving,
     ChainLatency,
@@ -23,7 +23,7 @@ from scenarios.expression import (
     Statistic,
     Window,
 )
-from scenarios.statistics import quantile
+from scenarios.judging.statistics import quantile
 from twin import units
 
 Sample: TypeAlias = tuple[float, str, float, int]

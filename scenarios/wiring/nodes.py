@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, get_type_hints
 
 from devices_models.gateway.gateway import Gateway
 from devices_models.microcontroller import Microcontroller
-from scenarios import schema
-from scenarios.members import Member
+from scenarios.format import schema
+from scenarios.wiring.members import Member
 from twin.cloud.application import Application, User
 from twin.cloud.broker import Broker
 from twin.cloud.database import Database

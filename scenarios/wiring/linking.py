@@ -25,9 +25,9 @@ from network.stages.rate import DEFAULT_QUEUE_BYTES, Rate
 from network.stages.trace import Trace
 from network.topology import Topology
 from network.wan import Place, metro
-from scenarios import schema
-from scenarios.members import Member
-from scenarios.transports import transport_of
+from scenarios.format import schema
+from scenarios.wiring.members import Member
+from scenarios.wiring.transports import transport_of
 from twin.kernel.ports import Stage
 from twin.kernel.randomness import Streams
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from scenarios.schema import Fleet, Form, Link, Node, Requirement, RunForm, Site, TimelineEntry
+from scenarios.format.schema import Fleet, Form, Link, Node, Requirement, RunForm, Site, TimelineEntry
 
 AnyForm = TypeVar("AnyForm", bound=Form)
 

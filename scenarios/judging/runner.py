@@ -22,15 +22,15 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from scenarios.assembly import Assembly, Blueprint
-from scenarios.expression import parse
-from scenarios.judgement import evaluate
-from scenarios.loading import ScenarioFile, Variant
-from scenarios.members import scenes_of
-from scenarios.outcome import Outcome, Record, Reporters, outcome_of
+from scenarios.format.expression import parse
+from scenarios.format.loading import ScenarioFile, Variant
+from scenarios.judging.judgement import evaluate
+from scenarios.judging.outcome import Outcome, Record, Reporters, outcome_of
+from scenarios.judging.statistics import MOST_REPLICATIONS, SequentialTest, Verdict
 from scenarios.results import Sensitivity
-from scenarios.statistics import MOST_REPLICATIONS, SequentialTest, Verdict
-from scenarios.vocabulary import reporters
+from scenarios.wiring.assembly import Assembly, Blueprint
+from scenarios.wiring.members import scenes_of
+from scenarios.wiring.vocabulary import reporters
 
 P = ParamSpec("P")
 T = TypeVar("T")

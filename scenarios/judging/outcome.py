@@ -9,12 +9,12 @@ from typing import Final, TypeAlias
 import msgspec
 
 from network.wan import metro
-from scenarios import timeline
-from scenarios.assembly import Assembly
-from scenarios.expression import ChainLatency, Expression, Latency, Measure, Name, parse
-from scenarios.judgement import Judgement, Sample, evaluate, samples_of
+from scenarios.format.expression import ChainLatency, Expression, Latency, Measure, Name, parse
+from scenarios.format.schema import Requirement
+from scenarios.judging.judgement import Judgement, Sample, evaluate, samples_of
 from scenarios.results import Hop
-from scenarios.schema import Requirement
+from scenarios.wiring import timeline
+from scenarios.wiring.assembly import Assembly
 
 WORLD: Final = "world"
 MOST_LATENCIES: Final = 2_000

@@ -1,0 +1,1 @@
+"""From a checked scenario to a running system: nodes, links, faults, and the words that exist."""
