@@ -7,7 +7,7 @@ into the queue for each hop or wake, so that a hop allocates nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twin.message import Message
 
@@ -36,6 +36,10 @@ class Flight:
         "trace",
     )
     _ok = True
+
+    path: Any
+    hop: int
+    size_bytes: int
 
     def __init__(
         self,
