@@ -226,7 +226,10 @@ class Link(Figures):
     rto: Literal["linux", "rfc"] = Field("linux", description="timers of TCP: Linux's, or those of RFC 6298")
     transport: Literal["tcp", "quic", "coap", "mqtt_sn", "datagram"] = "tcp"
     trace: str | None = Field(None, description="CSV file of measured delays, beside the scenario")
-    is_public: bool = False
+    is_public: bool | None = Field(
+        None,
+        description="whether a `wan` path crosses the public Internet: more jitter if so, less loss if not",
+    )
 
     @model_validator(mode="after")
     def _resumes_something(self) -> Link:

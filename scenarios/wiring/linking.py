@@ -131,7 +131,7 @@ def _declared_links(
                 access=form.access,
                 is_down=is_down,
                 round_trip_s=form.round_trip_s,
-                is_public=form.is_public or None,
+                is_public=form.is_public,
                 tcp=tcp,
             )
         else:

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from network.stages.loss import Loss
 from network.wan import route_events
 from scenarios.format import schema
 from scenarios.judging.runner import replicate
@@ -441,3 +442,18 @@ def test_a_station_may_take_events_and_commands_first():
     line.now, _, flight, then = heap[0]
     then[0](flight)
     assert heap[-1][:2] == (2.0, "d/event/alarm")
+
+
+@pytest.mark.parametrize(
+    ("said", "loss_ratio", "p99_ratio"),
+    [("", 0.001, 1.25), (", is_public: false", 0.0001, 1.25), (", is_public: true", 0.001, 1.6)],
+)
+def test_a_wide_area_link_loses_by_what_it_crosses(site, said, loss_ratio, p99_ratio):
+    """A backbone loses 0.01 %, the public Internet 0.1 % with more jitter; unsaid: a backbone behind it."""
+    scenario = site(("path: wan", f"path: wan{said}"))
+    topology = assemble(scenario.variants[0], 1).network.topology
+    link = next(each for each in topology.links.values() if each.wide_area is not None)
+
+    assert [stage.loss_ratio for stage in link.stages if isinstance(stage, Loss)] == [loss_ratio]
+    law = link.wide_area.jitter.law
+    assert law.p99_s / law.p50_s == pytest.approx(p99_ratio)
