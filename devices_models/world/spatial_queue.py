@@ -185,6 +185,7 @@ class Gate:
         self.mode = mode
         self.car: Traveller | None = None
         self.passed_count = 0
+        self._service = 0
         lane.gate = self
 
     def meet(self, car: Traveller) -> None:
@@ -206,16 +207,17 @@ class Gate:
             self._let_go(self.car, self._move_up_s)
 
     def _handle(self, car: Traveller) -> None:
+        """Begin anew with the car: each beginning has its own number, so older timers do nothing."""
+        self._service += 1
         if self.mode == "free":
             self._let_go(car, self._lane.headway_s)
         elif self.mode == "ticket":
-            service = self._env.timeout(self._service_s, car)
+            service = self._env.timeout(self._service_s, self._service)
             service.callbacks.append(self._paid)
 
     def _paid(self, event: Any) -> None:
-        car: Traveller = event.value
-        if car is self.car and self.mode == "ticket":
-            self._let_go(car, self._move_up_s)
+        if self.car is not None and event.value == self._service:
+            self._let_go(self.car, self._move_up_s)
 
     def _let_go(self, car: Traveller, gap_s: float) -> None:
         self.car = None

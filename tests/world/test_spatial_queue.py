@@ -166,6 +166,25 @@ def test_closing_again_stops_the_ticket(env):
     assert out == [60.0]
 
 
+def test_a_short_closure_does_not_shorten_the_next_service(env):
+    """Arrived at 10 s, closed at 13, ticket at 15: out at 25, though the first service would end at 20."""
+    boom, lane, _ = gate(env, "ticket")
+    out = send(env, (lane,), [0.0])
+    for at_s, mode in ((13.0, "closed"), (15.0, "ticket")):
+        env.timeout(at_s).callbacks.append(lambda _, mode=mode: boom.set_mode(mode))
+    env.run()
+    assert out == [25.0]
+
+
+def test_a_timer_of_an_admitted_car_does_not_serve_the_next(env):
+    """The first is admitted during its service; the next is served its own 10 s after moving up."""
+    boom, lane, _ = gate(env, "ticket")
+    out = send(env, (lane,), [0.0, 0.0])
+    env.timeout(12.0).callbacks.append(lambda _: boom.admit())
+    env.run()
+    assert out == pytest.approx([12.0, 26.8])
+
+
 def test_a_traveller_may_start_part_of_the_way(env):
     """A bay lies along its first piece of aisle."""
     out = []
