@@ -58,12 +58,19 @@ class LaggedSensors:
             self._extend()
 
     def _extend(self) -> None:
-        """One more block: s(n) = P(n) (s(0) + sum k g / P), P the product of (1 - k)."""
+        """One more block: s <- kept s + gained for all its steps, as a prefix scan that doubles its span.
+
+        It only averages (kept + share gained = 1), so however small the RTI no element passes its jet.
+        """
         done = self._rises.shape[1]
         ages_s: NDArray[np.float64] = np.arange(done - 1, done - 1 + BLOCK, dtype=np.float64) * STEP_S
         heat = self._heat_series_kw(ages_s)
         jet = self._warm[:, None] * np.cbrt(heat * heat)
         kept = np.exp(-self._lag[:, None] * np.power(heat, 1 / 6))
-        product = np.maximum(np.cumprod(kept, axis=1), 1e-280)
-        gained = np.cumsum((1 - kept) * jet / product, axis=1)
-        self._rises = np.concatenate([self._rises, product * (self._rises[:, -1:] + gained)], axis=1)
+        gained = (1 - kept) * jet
+        span = 1
+        while span < BLOCK:
+            gained[:, span:] += kept[:, span:] * gained[:, :-span]
+            kept[:, span:] *= kept[:, :-span]
+            span *= 2
+        self._rises = np.concatenate([self._rises, kept * self._rises[:, -1:] + gained], axis=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from devices_models.world.detection import HORIZON_S, LaggedSensors
 from devices_models.world.fire import BurningCar, ceiling_jet
@@ -27,12 +29,33 @@ def by_steps(distance_m, rti, until_s):
     return rise_k
 
 
-@pytest.mark.parametrize(("distance_m", "rti"), [(0.0, 5.0), (2.5, 5.0), (7.1, 50.0), (60.0, 100.0)])
+@pytest.mark.parametrize(
+    ("distance_m", "rti"), [(0.0, 5.0), (2.5, 5.0), (7.1, 50.0), (60.0, 100.0), (0.0, 0.1), (2.5, 0.5)]
+)
 @pytest.mark.parametrize("age_s", [0.0, 59.75, 60.0, 400.0, 2000.0])
 def test_blocks_give_what_single_steps_give(distance_m, rti, age_s):
     """The closed form of a block is the recurrence, also over its seams and in the decay."""
     found = sensors([distance_m], [rti]).rise_k(0, age_s)
     assert found == pytest.approx(by_steps(distance_m, rti, age_s), rel=1e-9, abs=1e-12)
+
+
+@given(st.floats(0.001, 500.0), st.floats(0.0, 60.0))
+@settings(max_examples=50, deadline=None)
+def test_no_element_is_ever_hotter_than_the_gas_has_been(rti, distance_m):
+    """Neither by a tiny RTI nor at the seams of the blocks, in growth, plateau and decay."""
+    made = sensors([distance_m], [rti])
+    hottest_k = 0.0
+    for step in range(3600 * 4):
+        assert 0.0 <= made.rise_k(0, step / 4) <= hottest_k * (1 + 1e-9)
+        hottest_k = max(hottest_k, ceiling_jet(CAR.heat_kw(step / 4), distance_m, 2.7)[0])
+
+
+@pytest.mark.parametrize("age_s", [30.0, 59.75, 60.0, 60.25, 400.0, 1500.0, 3000.0])
+@pytest.mark.parametrize("rti", [0.001, 0.01, 0.1])
+def test_an_element_almost_without_lag_shows_the_gas(rti, age_s):
+    """A step or two behind: within 5 % of the rise of the jet."""
+    warm_k, _ = ceiling_jet(CAR.heat_kw(age_s), 2.5, 2.7)
+    assert sensors([2.5], [rti]).rise_k(0, age_s) == pytest.approx(warm_k, rel=0.05)
 
 
 def test_the_element_follows_a_hot_jet_more_slowly_the_greater_its_rti():
