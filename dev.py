@@ -32,20 +32,18 @@ def main(arguments: list[str]) -> int:
         return fail(
             f"Windtunnel needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is {sys.version.split()[0]}."
         )
-    match command:
-        case "demo":
-            return run(environment("core"), "-m", "windtunnel", "demo", *rest)
-        case "test":
-            return test(environment("dev"), rest)
-        case "lint":
-            return lint(environment("dev"))
-        case "run":
-            return run(environment("dev"), *rest)
-        case "help" | "-h" | "--help":
-            print(__doc__)
-            return 0
-        case _:
-            return fail(f"unknown command {command!r}.\n{__doc__}")
+    if command == "demo":
+        return run(environment("core"), "-m", "windtunnel", "demo", *rest)
+    if command == "test":
+        return test(environment("dev"), rest)
+    if command == "lint":
+        return lint(environment("dev"))
+    if command == "run":
+        return run(environment("dev"), *rest)
+    if command in ("help", "-h", "--help"):
+        print(__doc__)
+        return 0
+    return fail(f"unknown command {command!r}.\n{__doc__}")
 
 
 def environment(wanted: str) -> Path:
@@ -73,11 +71,19 @@ def install(python: Path, level: str) -> None:
             check([uv, "venv", "--quiet", "--python", sys.executable, str(ROOT / ".venv")])
         pip = [uv, "pip", "install", "--quiet", "--python", str(python)]
     else:
-        if not python.exists():
+        if not python.exists() or not has_pip(python):
             make_venv()
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     check([*pip, "--require-hashes", "-r", str(ROOT / LOCKS[level])])
     check([*pip, "--no-deps", "-e", str(ROOT)])
+
+
+def has_pip(python: Path) -> bool:
+    """Whether the environment was made to the end: an interrupted set-up leaves one without pip."""
+    return (
+        subprocess.run([str(python), "-m", "pip", "--version"], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def make_venv() -> None:
@@ -92,7 +98,7 @@ def make_venv() -> None:
                 f"Python's venv is missing. On Debian or Ubuntu: sudo apt-get install -y python{version}-venv"
             )
         ) from None
-    venv.create(ROOT / ".venv", with_pip=True, symlinks=os.name != "nt")
+    venv.create(ROOT / ".venv", with_pip=True, symlinks=os.name != "nt", clear=True)
 
 
 def test(python: Path, options: list[str]) -> int:

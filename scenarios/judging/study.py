@@ -16,7 +16,13 @@ from scenarios.format.expression import parse
 from scenarios.format.loading import ScenarioFile
 from scenarios.judging.outcome import Outcome
 from scenarios.judging.runner import VariantRun
-from scenarios.judging.statistics import Verdict, paired_difference, quantile, student_quantile
+from scenarios.judging.statistics import (
+    Verdict,
+    clopper_pearson,
+    paired_difference,
+    quantile,
+    student_quantile,
+)
 from scenarios.results import (
     BudgetPart,
     Comparison,
@@ -108,7 +114,8 @@ def _requirement(run: VariantRun, asked: schema.Requirement) -> RequirementResul
     test = run.tests[asked.name]
     verdict = test.verdict or Verdict.INCONCLUSIVE
     worst = run.worst(asked.name)
-    interval = test.interval
+    met = sum(outcome.judgements[asked.name].is_met for outcome in run.outcomes)
+    interval = clopper_pearson(met, len(run.outcomes))
     chain = run.traced[asked.name].chains.get(asked.name, []) if asked.name in run.traced else []
     limit = parse(asked.expect).clauses[0].limit
     return RequirementResult(
@@ -118,8 +125,8 @@ def _requirement(run: VariantRun, asked: schema.Requirement) -> RequirementResul
         estimate=interval.estimate,
         low=interval.low,
         high=interval.high,
-        runs=test.run_count,
-        met=test.met_count,
+        runs=len(run.outcomes),
+        met=met,
         probability=asked.probability,
         why=asked.why or "",
         value_text=_value_text(run.outcomes, worst, asked.name, limit.kind),
