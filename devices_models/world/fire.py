@@ -90,8 +90,8 @@ def _froude(heat_kw: float, diameter_m: float) -> float:
 
 
 def flame_height_m(heat_kw: float, diameter_m: float) -> float:
-    """Heskestad: L = D (-1.02 + 3.7 Q*^0.4)."""
-    return diameter_m * (-1.02 + 3.7 * _froude(heat_kw, diameter_m))
+    """Heskestad: L = D (-1.02 + 3.7 Q*^0.4); zero for a fire too small for its diameter."""
+    return max(diameter_m * (-1.02 + 3.7 * _froude(heat_kw, diameter_m)), 0.0)
 
 
 def virtual_origin_m(heat_kw: float, diameter_m: float) -> float:

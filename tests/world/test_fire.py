@@ -124,6 +124,12 @@ def test_air_entrained_at_2_m_by_1_mw():
     assert fire.entrainment_kg_s(1000.0, 2.0, 2.0, 0.35) == pytest.approx(4.49, rel=0.002)
 
 
+@pytest.mark.parametrize("heat_kw", [0.0, 1.0, 100.0, 240.0])
+def test_a_small_fire_has_no_flame_height(heat_kw):
+    """Below Q* = (1.02 / 3.7)^2.5, about 250 kW on 2 m, the correlation would be negative."""
+    assert fire.flame_height_m(heat_kw, 2.0) == 0.0
+
+
 def test_entrainment_is_continuous_at_the_tip_of_the_flame():
     """The two branches meet."""
     tip_m = fire.flame_height_m(1000.0, 2.0)
