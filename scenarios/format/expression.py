@@ -10,7 +10,8 @@
 
 `a -> b` is the time from the first `a` of the run to the first `b` at or after it, a sample for each node
 that reports `b`. `a => b` is the time from `a` to `b` along a message chain, a sample for each chain that has
-an `a`. Read by recursive descent; nothing is ever evaluated as code.
+an `a`; a chain without a `b` is left out only if it may still have been under way when the run ended. Read by
+recursive descent; nothing is ever evaluated as code.
 """
 
 from __future__ import annotations

@@ -119,9 +119,9 @@ def _value(clause: Clause, data: Observations) -> float | None:
     value = clause.value
     if isinstance(value, BytesLeaving):
         return float(data.bytes(value.kind.text, value.scope.text))
+    numbers = samples_of(value.metric, data, _deadline(clause))
     if isinstance(value, Share):
-        return _share(samples_of(value.metric, data), value.comparison, value.limit)
-    numbers = samples_of(value.metric, data)
+        return _share(numbers, value.comparison, value.limit)
     if value.function == "rate":
         length_s = _length(value.metric.window, data)
         return len(numbers) / length_s if length_s > 0 else None
@@ -147,20 +147,38 @@ _OF_SOME: dict[str, Callable[[Sequence[float]], float]] = {
 }
 
 
+_RANKED = frozenset({"max", "median", "quantile"})
+"""Functions that depend on which samples are above a limit, and not on how far."""
+
+
 def _share(numbers: Sequence[float], comparison: Comparison, limit: Limit) -> float | None:
     if not numbers:
         return None
     return sum(_COMPARE[comparison](number, limit.value) for number in numbers) / len(numbers)
 
 
-def samples_of(metric: Metric, data: Observations) -> list[float]:
-    """The samples of a metric in one replication; a latency whose end never came is infinite."""
+def _deadline(clause: Clause) -> float:
+    """The latency (seconds) beyond which the clause takes all for the same; infinite if there is none."""
+    value = clause.value
+    if isinstance(value, Share):
+        return value.limit.value
+    if isinstance(value, Statistic) and value.function in _RANKED:
+        return clause.limit.value
+    return math.inf
+
+
+def samples_of(metric: Metric, data: Observations, deadline_s: float = math.inf) -> list[float]:
+    """The samples of a metric in one replication; a latency whose end never came is infinite.
+
+    A message chain without an end is left out if it may still have been under way: it had waited neither
+    beyond the deadline nor as long as the longest chain with an end.
+    """
     inside = _is_inside(metric.window, data)
     if isinstance(metric, Measure):
         return [value for at_s, _, value, _ in data.samples(metric.name.text) if inside(at_s)]
     if isinstance(metric, Latency):
         return _latencies(metric, data, inside)
-    return _chain_latencies(metric, data, inside)
+    return _chain_latencies(metric, data, inside, deadline_s)
 
 
 def _latencies(metric: Latency, data: Observations, inside: Callable[[float], bool]) -> list[float]:
@@ -178,7 +196,7 @@ def _latencies(metric: Latency, data: Observations, inside: Callable[[float], bo
 
 
 def _chain_latencies(
-    metric: ChainLatency, data: Observations, inside: Callable[[float], bool]
+    metric: ChainLatency, data: Observations, inside: Callable[[float], bool], deadline_s: float
 ) -> list[float]:
     begun: dict[int, float] = {}
     for at_s, _, _, trace in data.samples(metric.start.text):
@@ -189,11 +207,11 @@ def _chain_latencies(
         if trace in begun and at_s >= begun[trace]:
             ended.setdefault(trace, at_s)
     longest_s = max((at_s - begun[trace] for trace, at_s in ended.items()), default=0.0)
-    last_s = data.duration_s - longest_s
+    patience_s = min(longest_s - ROUNDING_S, deadline_s + ROUNDING_S)
     return [
         ended.get(trace, math.inf) - start_s
         for trace, start_s in begun.items()
-        if inside(start_s) and start_s <= last_s + ROUNDING_S
+        if inside(start_s) and (trace in ended or data.duration_s - start_s >= patience_s)
     ]
 
 

@@ -116,14 +116,43 @@ def test_a_chain_without_an_end_is_infinite():
     assert _samples("request => response", by_measure=record) == [NEVER, 0.5]
 
 
-def test_chains_that_began_too_late_to_end_are_left_out():
-    """The longest answer took 3 s, so nothing is said about the last 3 s."""
+def test_chains_that_may_still_end_are_left_out():
+    """The longest answer took 3 s, so a request that waited 1 s says nothing; one that was answered does."""
     record = {
         "request": [(1.0, "u", 1.0, 1), (97.0, "u", 1.0, 2), (98.0, "u", 1.0, 3), (99.0, "u", 1.0, 4)],
         "response": [(4.0, "u", 1.0, 1), (98.5, "u", 1.0, 3)],
     }
 
-    assert _samples("request => response", by_measure=record) == [3.0, NEVER]
+    assert _samples("request => response", by_measure=record) == [3.0, NEVER, 0.5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["share(request => response < 2 s) >= 90 %", "p95(request => response) < 2 s"],
+)
+def test_a_chain_that_waited_beyond_the_limit_is_not_left_out(text):
+    """One answer took 50 s; the requests at 60 to 97 s are overdue at the end, whatever comes later."""
+    record = {
+        "request": [(1.0, "u", 1.0, 1), *((60.0 + i, "u", 1.0, 2 + i) for i in range(38))],
+        "response": [(51.0, "u", 1.0, 1)],
+    }
+
+    judged = _judge(text, by_measure=record)
+
+    assert not judged.is_met
+    assert judged.value in {0.0, NEVER}
+
+
+def test_a_slow_answer_counts_wherever_it_began():
+    """Two requests that took 60 s are two bad answers of three, although the run ended at 100 s."""
+    record = {
+        "request": [(1.0, "u", 1.0, 1), (39.0, "u", 1.0, 2), (40.0, "u", 1.0, 3)],
+        "response": [(1.5, "u", 1.0, 1), (99.0, "u", 1.0, 2), (100.0, "u", 1.0, 3)],
+    }
+
+    judged = _judge("share(request => response < 2 s) >= 99 %", by_measure=record)
+
+    assert judged.value == pytest.approx(1 / 3)
 
 
 def test_what_belongs_to_no_chain_has_no_chain_latency():
