@@ -33,7 +33,11 @@ FUEL_KJ_KG = 25_000.0
 THINNEST_RATIO = 0.05
 """The layer never comes closer to the floor than this share of the height."""
 SEED_RATIO = 1e-6
-MOLAR_CO_KG = 0.028
+CARBON_DIOXIDE_YIELD_RATIO = 2.8
+"""Assumption, kg per kg of fuel: the carbon of a polyolefin (0.857) that is not in soot or carbon monoxide."""
+MOST_CARBON_DIOXIDE_PERCENT = 21.0
+"""There is no more oxygen than that in air; the model itself does not smother the fire."""
+MOLAR_CO_KG, MOLAR_CO2_KG = 0.028, 0.044
 PASCAL, GAS_CONSTANT = 101_325.0, 8.314
 
 
@@ -62,6 +66,7 @@ class Layer(NamedTuple):
     heat: float
     soot: float
     carbon_monoxide: float
+    carbon_dioxide: float
     gas_dose: float
     heat_dose: float
     is_mixed: bool
@@ -78,6 +83,7 @@ class Air(NamedTuple):
     rise_k: float
     soot_kg_m3: float
     carbon_monoxide_ppm: float
+    carbon_dioxide_percent: float
     gas_dose: float
     heat_dose: float
     is_mixed: bool
@@ -107,8 +113,9 @@ class Smoke:
         self._warming = convective / AIR_HEAT_KJ_KG_K * STEP_S
         self._sooting = room.soot_yield_ratio / FUEL_KJ_KG * STEP_S
         self._gassing = room.carbon_monoxide_yield_ratio / FUEL_KJ_KG * STEP_S
+        self._oxidising = CARBON_DIOXIDE_YIELD_RATIO / FUEL_KJ_KG * STEP_S
         mass = self._least_kg = SEED_RATIO * room.air_kg
-        self._layers = [Layer(mass, mass * AIR_K, 0.0, 0.0, 0.0, 0.0, is_mixed=False)]
+        self._layers = [Layer(mass, mass * AIR_K, 0.0, 0.0, 0.0, 0.0, 0.0, is_mixed=False)]
 
     def air(self, age_s: float) -> Air:
         """The air so long after ignition, the last known one past the horizon."""
@@ -142,12 +149,13 @@ class Smoke:
             max(layer.volume_m3(), 1e-9) if not layer.is_mixed else self.room.area_m2 * self.room.height_m
         )
         kelvin = layer.heat / layer.mass
-        molar = MOLAR_CO_KG * PASCAL / (GAS_CONSTANT * kelvin)
+        moles = volume * PASCAL / (GAS_CONSTANT * kelvin)
         return Air(
             self._height_m(layer),
             kelvin - AIR_K,
             layer.soot / volume,
-            layer.carbon_monoxide / volume / molar * 1e6,
+            layer.carbon_monoxide / MOLAR_CO_KG / moles * 1e6,
+            min(layer.carbon_dioxide / MOLAR_CO2_KG / moles * 100, MOST_CARBON_DIOXIDE_PERCENT),
             layer.gas_dose,
             layer.heat_dose,
             layer.is_mixed,
@@ -181,6 +189,7 @@ class Smoke:
             max(heat, mass * AIR_K * 0.999),
             layer.soot * kept + heat_kw * self._sooting,
             layer.carbon_monoxide * kept + heat_kw * self._gassing,
+            layer.carbon_dioxide * kept + heat_kw * self._oxidising,
             layer.gas_dose,
             layer.heat_dose,
             is_mixed=False,
@@ -196,7 +205,8 @@ class Smoke:
             cold + (layer.heat - cold) * kept + heat_kw * self._warming,
             layer.soot * kept + heat_kw * self._sooting,
             layer.carbon_monoxide * kept + heat_kw * self._gassing,
-            layer.gas_dose + gas_dose_per_s(air.carbon_monoxide_ppm) * STEP_S,
+            layer.carbon_dioxide * kept + heat_kw * self._oxidising,
+            layer.gas_dose + gas_dose_per_s(air.carbon_monoxide_ppm, air.carbon_dioxide_percent) * STEP_S,
             layer.heat_dose + heat_dose_per_s(room.ambient_c + air.rise_k) * STEP_S,
             is_mixed=True,
         )

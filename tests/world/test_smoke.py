@@ -19,7 +19,7 @@ from devices_models.world.smoke import Air, Room, Smoke, Ventilation, breach
 LIMITS = TenabilitySettings()
 ROOM = Room(2760.5, 3.0)
 ALPHAS = {"slow": 0.00293, "bev_low": 0.0085, "medium": 0.01172, "bev_high": 0.02, "fast": 0.04689}
-CLEAN = Air(3.0, 0.0, 0.0, 0.0, 0.0, 0.0, is_mixed=False)
+CLEAN = Air(3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, is_mixed=False)
 STIRRED = CLEAN._replace(layer_height_m=0.0, is_mixed=True)
 
 
@@ -105,6 +105,40 @@ def test_mixing_keeps_the_soot():
     mixed = made.air(402.0)
     assert mixed.is_mixed
     assert mixed.soot_kg_m3 * ROOM.area_m2 * 3.0 == pytest.approx(soot, rel=0.03)
+
+
+def test_carbon_dioxide_goes_with_carbon_monoxide():
+    """By volume 2.8 / 44 to 0.05 / 28, layered and mixed, with and without extraction."""
+    made = smoke()
+    made.ventilate(300.0, Ventilation(5.0))
+    made.ventilate(400.0, Ventilation(5.0, is_stirred=True))
+    for age_s in (100.0, 300.0, 380.0, 600.0):
+        air = made.air(age_s)
+        ratio = air.carbon_dioxide_percent * 1e4 / air.carbon_monoxide_ppm
+        assert ratio == pytest.approx(2.8 / 44 / (0.05 / 28), rel=1e-9)
+
+
+def test_carbon_dioxide_makes_people_breathe_more_monoxide():
+    """The dose of a mixed level is the sum of ppm e^(percent / 5) / 35,000 minutes over the steps."""
+    made = smoke()
+    made.ventilate(0.0, Ventilation(is_stirred=True))
+    steps = [made.air(step * 0.5) for step in range(1201)]
+    doses = [air.carbon_monoxide_ppm / 35_000 / 120 for air in steps[:-1]]
+    raised = [
+        dose * math.exp(air.carbon_dioxide_percent / 5) for dose, air in zip(doses, steps[:-1], strict=True)
+    ]
+    assert steps[-1].gas_dose == pytest.approx(sum(raised), rel=1e-9)
+    assert sum(raised) > 1.05 * sum(doses)
+    assert made.reaches_s(lambda air: air.gas_dose > 0.3, 0.0) == 1193.5
+
+
+def test_a_tiny_level_has_no_more_carbon_dioxide_than_air_has_oxygen():
+    """The fire is not smothered, but the dose stays finite: 21 %."""
+    made = Smoke(Room(15.0, 2.0), BurningCar(0.1876, 7_000.0, 8.7e6).heat_series_kw)
+    made.ventilate(0.0, Ventilation(is_stirred=True))
+    air = made.air(3600.0)
+    assert air.carbon_dioxide_percent == 21.0
+    assert math.isfinite(air.gas_dose)
 
 
 def test_extraction_buys_time():
