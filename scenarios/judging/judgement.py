@@ -42,6 +42,11 @@ class Observations(Protocol):
         """How long it lasted."""
         ...
 
+    @property
+    def warm_up_s(self) -> float:
+        """How much of it, from its start, is left out of every judgement."""
+        ...
+
     def samples(self, measure: str) -> Sequence[Sample]:
         """All samples of a measure, oldest first."""
         ...
@@ -227,12 +232,17 @@ def _is_inside(window: Window, data: Observations) -> Callable[[float], bool]:
 
 
 def _length(window: Window, data: Observations) -> float:
-    """How long a window lasts within the run (seconds)."""
+    """How long a window lasts within the judged time (seconds); overlapping faults count once."""
     match window:
         case After(at_s=from_s):
-            return data.duration_s - from_s
+            spans: Sequence[tuple[float, float]] = [(from_s, data.duration_s)]
         case During(fault=fault):
             spans = data.fault_windows(fault.text)
-            return sum(max(0.0, min(end, data.duration_s) - begin) for begin, end in spans)
         case _:
-            return data.duration_s
+            spans = [(0.0, data.duration_s)]
+    length_s, counted_s = 0.0, data.warm_up_s
+    for begin_s, end_s in sorted(spans):
+        first_s, last_s = max(begin_s, counted_s), min(end_s, data.duration_s)
+        length_s += max(0.0, last_s - first_s)
+        counted_s = max(counted_s, last_s)
+    return length_s

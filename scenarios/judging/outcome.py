@@ -60,14 +60,14 @@ class Record:
     def __init__(self, assembly: Assembly, nodes_of: Reporters) -> None:
         self._assembly = assembly
         self._nodes_of = nodes_of
-        self._warm_up_s = assembly.scenario.run.warm_up_s
+        self.warm_up_s = assembly.scenario.run.warm_up_s
         self.duration_s = assembly.kernel.now
 
     def samples(self, measure: str) -> Sequence[Sample]:
         """All samples of a measure after the warm-up, oldest first."""
         samples = self._assembly.kernel.observations.samples(measure)
         return (
-            [sample for sample in samples if sample.at_s >= self._warm_up_s] if self._warm_up_s else samples
+            [sample for sample in samples if sample.at_s >= self.warm_up_s] if self.warm_up_s else samples
         )
 
     def nodes_of(self, measure: str) -> Sequence[str]:

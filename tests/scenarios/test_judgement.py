@@ -20,6 +20,7 @@ class Recorded:
     left: dict = field(default_factory=dict)
     windows: dict = field(default_factory=dict)
     duration_s: float = 100.0
+    warm_up_s: float = 0.0
 
     def samples(self, measure):
         """The samples of a measure."""
@@ -202,6 +203,25 @@ def test_a_rate_is_a_count_over_the_length_of_its_window():
     """Five in 100 s; two in the last 97 s."""
     assert _judge("rate(m) < 1 /s", by_measure=VALUES).value == pytest.approx(0.05)
     assert _judge("rate(m after 3 s) < 1 /s", by_measure=VALUES).value == pytest.approx(2 / 97)
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("rate(m) < 1 /s", 5 / 80),
+        ("rate(m after 3 s) < 1 /s", 5 / 80),
+        ("rate(m after 50 s) < 1 /s", 4 / 50),
+        ("rate(m during cut) < 1 /s", 2 / 30),
+    ],
+)
+def test_a_rate_is_over_the_judged_time(text, rate):
+    """The first 20 s of 100 s are left out; the two cuts overlap, and one began before."""
+    values = {"m": [(at_s, "n", 1.0, 0) for at_s in (25.0, 55.0, 60.0, 70.0, 80.0)]}
+    windows = {"cut": [(10.0, 40.0), (30.0, 45.0), (55.0, 60.0)]}
+
+    judged = _judge(text, by_measure=values, windows=windows, warm_up_s=20.0)
+
+    assert judged.value == pytest.approx(rate)
 
 
 def test_a_share_counts_the_samples_that_keep_the_limit():
