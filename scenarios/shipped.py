@@ -28,9 +28,13 @@ def find(name: str | Path) -> Path:
 
 
 def load(name: str | Path) -> ScenarioFile:
-    """Load and check a scenario file. Raises ScenarioError with everything that is wrong at once."""
+    """Load and check a scenario file. Raises ScenarioError with everything that is wrong at once.
+
+    Messages and results call it by its path as given, or by its bare name if it comes with the product.
+    """
     path = find(name)
     near = nearest(str(name), names())
     if near and not path.exists():
         raise InputError(f"there is no file {str(name)!r}; did you mean the shipped scenario {near!r}?")
-    return loading.load(path, catalogue=Vocabulary())
+    called = path.name if path.parent == LIBRARY else str(name)
+    return loading.load(path, catalogue=Vocabulary(), name=called)

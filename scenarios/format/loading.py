@@ -105,7 +105,7 @@ class ScenarioFile:
     @property
     def title(self) -> str:
         """The scenario's title, or the file's name."""
-        return self.variants[0].scenario.title or self.source.name
+        return self.variants[0].scenario.title or self.path.name
 
     @property
     def text(self) -> str:
@@ -131,10 +131,13 @@ class ScenarioFile:
         return self.source.key_at(path).line
 
 
-def load(path: Path | str, *, catalogue: Catalogue) -> ScenarioFile:
-    """Load and check a scenario file. Raises ScenarioError with all issues at once."""
+def load(path: Path | str, *, catalogue: Catalogue, name: str = "") -> ScenarioFile:
+    """Load and check a scenario file. Raises ScenarioError with all issues at once.
+
+    `name` is what messages and results call it (default: the file's name without its folder).
+    """
     file = Path(path)
-    return _checked(yaml_source.read(file), catalogue, file, file.parent)
+    return _checked(yaml_source.read(file, name), catalogue, file, file.parent)
 
 
 def parse(text: str, *, catalogue: Catalogue, name: str = "scenario") -> ScenarioFile:

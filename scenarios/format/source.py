@@ -55,9 +55,12 @@ class Source:
         return self.keys.get(path) or self.value_at(path)
 
 
-def read(path: Path) -> Source:
-    """Read a file. Raises ScenarioError if it cannot be read, is too large, or is no YAML in UTF-8."""
-    name = path.name
+def read(path: Path, name: str = "") -> Source:
+    """Read a file. Raises ScenarioError if it cannot be read, is too large, or is no YAML in UTF-8.
+
+    `name` is what messages call it (default: the file's name without its folder).
+    """
+    name = name or path.name
     try:
         size = path.stat().st_size
         raw = path.read_bytes() if size <= LARGEST_FILE_BYTES else b""

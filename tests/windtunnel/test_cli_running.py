@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,19 @@ def test_the_exit_code_tells_the_verdict(windtunnel, arguments, code):
     done = windtunnel("run", "small.scenario.yaml", "--workers", "1", *arguments)
 
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_the_line_to_repeat_works_from_the_same_folder(windtunnel, folder):
+    """The path is the one the user gave."""
+    (folder / "sub").mkdir()
+    (folder / "small.scenario.yaml").rename(folder / "sub" / "s2.scenario.yaml")
+    options = ("--variant", "far", "--replications", "2", "--workers", "1")
+    done = windtunnel("run", "sub/s2.scenario.yaml", *options)
+    line = next(each for each in done.stdout.splitlines() if "windtunnel run " in each)
+    words = shlex.split(line[line.index("windtunnel run ") :])[1:]
+
+    assert words[:2] == ["run", "sub/s2.scenario.yaml"]
+    assert windtunnel(*words).returncode in {1, 3}
 
 
 def test_without_a_number_of_replications_the_test_decides(windtunnel):
