@@ -102,7 +102,7 @@ def _add_writing(commands: Commands[argparse.ArgumentParser]) -> None:
     validate.add_argument("--format", choices=("text", "json", "github"), default="text")
     resolve = commands.add_parser("resolve", help="print the final file of a variant, and its hash")
     resolve.add_argument("scenario", metavar="FILE")
-    resolve.add_argument("--variant", metavar="NAME", help="default: the file before any variant")
+    resolve.add_argument("--variant", metavar="NAME", help="default: the first variant")
     schema = commands.add_parser("schema", help="print the JSON Schema for editors")
     schema.add_argument("--write", metavar="FILE", help="write it to a file instead")
     explain = commands.add_parser("explain", help="explain an error code, a device, a node kind or a fault")

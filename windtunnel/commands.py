@@ -51,7 +51,8 @@ def compare(options: argparse.Namespace) -> int:
     from scenarios.shipped import find, load
     from windtunnel.progress import Progress
 
-    if find(options.target).suffix != ".yaml":
+    path = find(options.target)
+    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
         return _compare_stored(options)
     scenario = load(options.target)
     progress = Progress(is_quiet=options.quiet or options.json)
@@ -172,12 +173,23 @@ def validate(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     elif options.format == "github":
         for row in rows:
-            place = f"file={row['file']},line={row['line']},col={row['column']}"
-            print(f"::error {place}::{row['code']} {row['message']}")
+            print(_github_line(row))
     else:
         for problem in problems:
             print(problem, file=sys.stderr)
     return INVALID if problems else MET
+
+
+def _github_line(row: dict[str, Any]) -> str:
+    """A workflow command, with the characters that would end it or its properties escaped."""
+    place = f"file={_escaped(row['file'], ':,')},line={row['line']},col={row['column']}"
+    return f"::error {place}::{row['code']} {_escaped(row['message'])}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    for character in f"%\r\n{more}":
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
 
 
 def _counted(scenario: ScenarioFile) -> str:

@@ -111,6 +111,41 @@ def test_validate_speaks_json_and_to_github(windtunnel, folder):
     )
 
 
+def test_validate_names_a_file_in_a_folder_as_it_was_given(windtunnel, folder):
+    """Text, JSON and GitHub alike: the place can be opened from where the command ran."""
+    (folder / "sub").mkdir()
+    (folder / "sub" / "bad.scenario.yaml").write_text(
+        "scenario: 1\nsites: {a: {metro: singapor}}\n", encoding="utf-8"
+    )
+    name = "sub/bad.scenario.yaml"
+    [row] = json.loads(windtunnel("validate", name, "--format", "json").stdout)
+
+    assert row["file"] == name
+    assert f"--> {name}:2:20\n" in windtunnel("validate", name).stderr
+    assert windtunnel("validate", name, "--format", "github").stdout.startswith(
+        f"::error file={name},line=2,"
+    )
+
+
+def test_an_error_line_for_github_stays_one_line(windtunnel, folder):
+    """Percent signs, ends of lines and separators are escaped as workflow commands ask for."""
+    (folder / "a,b%.scenario.yaml").write_text(
+        'scenario: 1\nsites: {a: {metro: "1%\\r\\n::x"}}\n', encoding="utf-8"
+    )
+    [line] = windtunnel("validate", "a,b%.scenario.yaml", "--format", "github").stdout.splitlines()
+
+    assert line.startswith("::error file=a%2Cb%25.scenario.yaml,line=2,col=20::E025 ")
+    assert "1%25%0D%0A::x" in line
+
+
+def test_resolve_without_a_variant_prints_the_first(windtunnel):
+    """As its help says."""
+    done = windtunnel("resolve", "small.scenario.yaml")
+
+    assert done.stdout == windtunnel("resolve", "small.scenario.yaml", "--variant", "far").stdout
+    assert "default: the first variant" in windtunnel("resolve", "--help").stdout
+
+
 def test_resolve_prints_a_file_that_is_valid_again(windtunnel, folder):
     """The variant written out in full, with its hash."""
     done = windtunnel("resolve", "small.scenario.yaml", "--variant", "near")
@@ -205,6 +240,15 @@ def test_reports_come_in_four_forms_to_a_file_or_to_standard_output(ran, folder)
 
 
 FORMS = ("html", "junit", "markdown", "json")
+
+
+def test_compare_takes_any_file_that_run_takes(windtunnel, folder):
+    """Whatever its ending."""
+    (folder / "small.scenario.yaml").rename(folder / "small.scenario.yml")
+    done = windtunnel("compare", "small.scenario.yml", "far", "near", "--replications", "2", "--quiet")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "close: far - near = +0." in done.stdout
 
 
 @pytest.mark.parametrize("target", ["small.scenario.yaml", "latest"])
