@@ -30,9 +30,8 @@ class Confirmed(Protocol):
         """How often a message is sent again."""
         ...
 
-    @property
-    def ack_bytes(self) -> int:
-        """Bytes of an acknowledgement on the wire."""
+    def ack_bytes(self, message: Message) -> int:
+        """Bytes on the wire of what acknowledges the message."""
         ...
 
     def is_confirmed(self, message: Message) -> bool:
@@ -210,7 +209,7 @@ class Exchanges:
                 self._begin(exchange.pair)
             return
         is_new, exchange.is_delivered = not exchange.is_delivered, True
-        self._travel(exchange, exchange.pair.rules.ack_bytes, is_back=True)
+        self._travel(exchange, exchange.pair.rules.ack_bytes(exchange.flight.message), is_back=True)
         if is_new:
             self._timeline.arrive(exchange.flight)
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from twin.message import Message
-from twin.mqtt.packets import FIXED_SIZE_BYTES, read_connect
+from twin.mqtt.packets import read_connect
 
 UDP_IP_HEADER_BYTES = 28  # IPv4 20, UDP 8
 PUBLISH_BYTES = 7  # length, type, flags, topic id 2, message id 2
 CONNECT_BYTES = 6  # length, type, flags, protocol, duration 2
-PUBACK_BYTES = 7
+FIXED_BYTES = {  # 1.2, section 5.4
+    "connack": 3,
+    "puback": 7,
+    "pubrec": 4,
+    "pubrel": 4,
+    "pubcomp": 4,
+    "suback": 8,
+    "unsuback": 4,
+    "pingreq": 2,
+    "pingresp": 2,
+    "disconnect": 2,
+}
+ANSWERS = {"connect": "connack", "subscribe": "suback", "unsubscribe": "unsuback"}
 SUBSCRIBE_BYTES = 5
 RETRY_S = 10.0  # 1.2, section 7.2: 10 to 15 s
 MOST_RETRIES = 3  # 3 to 5
@@ -24,10 +36,10 @@ class MqttSn(msgspec.Struct, frozen=True):
     retry_s: float = RETRY_S
     most_retransmissions: int = MOST_RETRIES
 
-    @property
-    def ack_bytes(self) -> int:
-        """A PUBACK."""
-        return UDP_IP_HEADER_BYTES + PUBACK_BYTES
+    def ack_bytes(self, message: Message) -> int:
+        """The packet that acknowledges the message: of a publication PUBACK, with QoS 2 PUBREC."""
+        answer = ANSWERS.get(message.kind, "pubrec" if message.qos == 2 else "puback")
+        return UDP_IP_HEADER_BYTES + FIXED_BYTES[answer]
 
     def is_confirmed(self, message: Message) -> bool:
         """Publications with QoS above 0, and what a client asks its gateway."""
@@ -52,8 +64,8 @@ def packet_bytes(message: Message) -> int:
         size_bytes = PUBLISH_BYTES + len(message.payload)
     elif message.kind == "connect":
         size_bytes = CONNECT_BYTES + len(read_connect(message).client_id.encode())
-    elif message.kind in FIXED_SIZE_BYTES:
-        size_bytes = PUBACK_BYTES if message.kind == "puback" else 2
+    elif message.kind in FIXED_BYTES:
+        size_bytes = FIXED_BYTES[message.kind]
     else:
         size_bytes = SUBSCRIBE_BYTES + len(message.topic.encode())
     return size_bytes + (2 if size_bytes > LONGEST_SHORT_BYTES else 0)

@@ -189,3 +189,28 @@ def test_bytes_of_coap_and_mqtt_sn():
     assert MqttSn().framing(message) == 28 + 7 + 20
     assert MqttSn().framing(connect_message(Connect(client_id="dev-0001"))) == 28 + 6 + 8
     assert MqttSn().framing(Message("m", bytes(300))) == 28 + 7 + 300 + 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "size_bytes"),
+    [("connack", 3), ("suback", 8), ("puback", 7), ("pubrec", 4), ("pubrel", 4), ("pubcomp", 4),
+     ("unsuback", 4), ("pingreq", 2), ("pingresp", 2), ("disconnect", 2)],
+)  # fmt: skip
+def test_packets_of_mqtt_sn_have_the_sizes_of_the_standard(kind, size_bytes):
+    """MQTT-SN 1.2, section 5.4."""
+    assert MqttSn().framing(Message("", kind=kind)) == 28 + size_bytes
+
+
+@pytest.mark.parametrize(
+    ("kind", "qos", "size_bytes"),
+    [("publish", 1, 7), ("publish", 2, 4), ("connect", 0, 3), ("subscribe", 1, 8), ("unsubscribe", 0, 4)],
+)
+def test_an_acknowledgement_of_mqtt_sn_is_as_long_as_what_it_acknowledges_asks_for(
+    timeline, kind, qos, size_bytes
+):
+    """PUBACK, PUBREC, CONNACK, SUBACK, UNSUBACK: seen on the link back."""
+    network = pair(MqttSn())
+    message = connect_message(Connect("c")) if kind == "connect" else Message("m", kind=kind, qos=qos)
+    timeline.send_at(0.0, network, "a", "b", message)
+    timeline.run()
+    assert network.topology.links["down"].byte_count == 28 + size_bytes
