@@ -5,7 +5,7 @@
 for a reading of N registers (Modbus over serial line V1.02; t3.5 is 1.75 ms above 19,200 baud). What a
 device has to say waits for its poll. Each poll reads ten registers; a longer message takes its poll
 longer, and more than 125 registers take several transactions in a row. What the master has to say goes
-between two polls, as a writing of N registers: (9 + 2 N + 8) characters.
+between two polls, as a writing of N registers: (9 + 2 N + 8) characters, at most 123 registers at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ FIXED_GAP_S = 1.75e-3
 TURNAROUND_S = 0.035  # the slow end of what JUMO's manuals say: 5 to 35 ms
 POLL_REGISTERS = 10
 MOST_REGISTERS = 125
+MOST_WRITTEN_REGISTERS = 123  # application protocol V1.1b3, 6.12: function 16
 READ_CHARACTERS = 8 + 5
 WRITE_CHARACTERS = 9 + 8
 
@@ -40,8 +41,9 @@ def transaction_s(
 
 def transfer_s(baud: float, payload_bytes: int, *, is_write: bool = False) -> float:
     """Seconds to read or write a payload, in as many transactions as it needs."""
-    full, rest = divmod(math.ceil(payload_bytes / 2), MOST_REGISTERS)
-    seconds = full * transaction_s(baud, MOST_REGISTERS, is_write=is_write)
+    most = MOST_WRITTEN_REGISTERS if is_write else MOST_REGISTERS
+    full, rest = divmod(math.ceil(payload_bytes / 2), most)
+    seconds = full * transaction_s(baud, most, is_write=is_write)
     return seconds + (transaction_s(baud, rest, is_write=is_write) if rest or not full else 0.0)
 
 

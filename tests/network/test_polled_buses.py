@@ -66,6 +66,16 @@ def test_a_long_reading_delays_the_polls_behind_it(cell):
     assert line.run().times == pytest.approx([long_s, long_s + TURN_S])
 
 
+@pytest.mark.parametrize(("payload_bytes", "count"), [(246, 1), (247, 2), (250, 2), (492, 2), (493, 3)])
+def test_a_writing_carries_123_registers(payload_bytes, count):
+    """246 bytes; each further transaction costs its frame once more."""
+    registers = -(-payload_bytes // 2)
+    frame_s = modbus.transaction_s(19_200, 0, is_write=True)
+    values_s = modbus.transaction_s(19_200, registers, is_write=True) - frame_s
+    seconds = modbus.transfer_s(19_200, payload_bytes, is_write=True)
+    assert seconds == pytest.approx(count * frame_s + values_s)
+
+
 def test_commands_go_between_polls_in_their_order(cell):
     """Two at the same instant follow each other, then the poll that they pushed back."""
     line = cell("rs485-modbus", 2)
