@@ -12,7 +12,7 @@ from twin.errors import InputError
 
 Shape: TypeAlias = Literal["halves", "bridge", "majorities_ring", "minority_third"]
 SHAPES: tuple[Shape, ...] = ("halves", "bridge", "majorities_ring", "minority_third")
-LEAST_NODES = {"halves": 2, "bridge": 3, "majorities_ring": 4, "minority_third": 3}
+LEAST_NODES = {"halves": 2, "bridge": 3, "majorities_ring": 4, "minority_third": 4}
 
 
 def groups(
@@ -56,7 +56,7 @@ def _two_sides(shape: Shape, count: int) -> Callable[[int, int], bool]:
     """Severed are two places of which one is before the first border, the other not before the second."""
     half = count // 2
     borders = {"halves": (half, half), "bridge": (half, half + 1)}
-    first, second = borders.get(shape, (count - max((count - 1) // 3, 1),) * 2)
+    first, second = borders.get(shape, (count - (count - 1) // 3,) * 2)
     return lambda a, b: min(a, b) < first and max(a, b) >= second
 
 

@@ -289,13 +289,20 @@ def test_a_bridge_sees_both_halves_which_do_not_see_each_other():
     assert {a + b for a in "abcde" for b in "abcde" if a < b and is_severed(a, b)} == {"ad", "ae", "bd", "be"}
 
 
-@pytest.mark.parametrize(("count", "alone"), [(3, 1), (4, 1), (7, 2), (10, 3)])
+@pytest.mark.parametrize(("count", "alone"), [(4, 1), (6, 1), (7, 2), (9, 2), (10, 3)])
 def test_a_minority_third_is_smaller_than_a_third_of_the_nodes(count, alone):
     """At least one, the last by name."""
     nodes = [f"n{number:02d}" for number in range(count)]
     is_severed = severs("minority_third", nodes)
 
     assert [node for node in nodes if is_severed(nodes[0], node)] == nodes[-alone:]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_below_four_nodes_nobody_is_fewer_than_a_third(count):
+    """One of three is a third."""
+    with pytest.raises(InputError, match="wants 4 nodes or more"):
+        severs("minority_third", [f"n{number}" for number in range(count)])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
