@@ -18,7 +18,9 @@ def request_s(round_trip_s: float, server_s: float, *, new: Tcp | None = None) -
 
 def cold_start_s(round_trip_s: float, new: Tcp, *, is_name_cached: bool = True) -> tuple[float, float]:
     """Seconds until the first PUBLISH is at the broker and until its PUBACK is back, after n round trips of
-    handshake and one of CONNECT: (n + 1.5) RTT and (n + 2) RTT.
+    handshake and one of CONNECT: (n + 1.5) RTT and (n + 2) RTT. The handshake of a `Tcp` whose name is
+    unknown holds the lookup already.
     """
-    before_s = new.handshake_round_trips * round_trip_s + lookup_s(round_trip_s, is_cached=is_name_cached)
+    dns_s = lookup_s(round_trip_s, is_cached=is_name_cached or new.is_name_unknown)
+    before_s = new.handshake_round_trips * round_trip_s + dns_s
     return before_s + 1.5 * round_trip_s, before_s + 2 * round_trip_s
