@@ -1,13 +1,13 @@
 """Sigfox RC1: twelve bytes up, eight down, few times a day.
 
 A frame has 14 bytes around its payload and is sent three times at 100 bit/s: 6.24 s for twelve bytes. The
-contract allows 140 messages up and 4 down a day, the duty cycle of 1 % five messages in an hour (36 s). A
-device listens for 25 s from 20 s after an uplink, and at no other time.
+contract allows 140 messages up and 4 down a day, the duty cycle of 1 % 36 s on the air in an hour: five
+messages of twelve bytes, ten of one byte. A device listens for 25 s from 20 s after an uplink, and at no
+other time.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
 from network.laws import ShiftedLognormal
@@ -18,7 +18,7 @@ UP_A_DAY, DOWN_A_DAY = 140, 4
 RATE_BPS = 100.0
 FRAME_BYTES = 14
 REPETITIONS = 3
-AIR_SECONDS_AN_HOUR = 36.0
+AIR_BYTES_AN_HOUR = 150  # 1 % of 3600 s at 100 bit/s is 450 bytes; each is sent three times
 LISTEN_AFTER_S = 20.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 DAILY_LIMIT = "daily limit"
@@ -34,9 +34,6 @@ def air_s(payload_bytes: int) -> float:
     return REPETITIONS * repetition_s(payload_bytes)
 
 
-MESSAGES_AN_HOUR = math.floor(AIR_SECONDS_AN_HOUR / air_s(UP_BYTES))
-
-
 def behind_the_air(whole: ShiftedLognormal) -> ShiftedLognormal:
     """The law of the catalogue without the air time of twelve bytes that it includes."""
     p50_s, p99_s = (whole.quantile(q) - air_s(UP_BYTES) for q in (0.5, 0.99))
@@ -44,20 +41,28 @@ def behind_the_air(whole: ShiftedLognormal) -> ShiftedLognormal:
 
 
 class Allowance:
-    """At most so many in any window of so many seconds."""
+    """At most so many units, messages or bytes, in any window of so many seconds."""
 
-    def __init__(self, count: int, window_s: float) -> None:
+    def __init__(self, most: int, window_s: float) -> None:
         self._window_s = window_s
-        self._times: deque[float] = deque(maxlen=count)
+        self._left = most
+        self._uses: deque[tuple[float, int]] = deque()
 
-    def free_s(self) -> float:
-        """When the next one is allowed."""
-        is_full = len(self._times) == self._times.maxlen
-        return self._times[0] + self._window_s if is_full else 0.0
+    def free_s(self, units: int = 1) -> float:
+        """When so many are allowed."""
+        left, free_s = self._left, 0.0
+        for at_s, used in self._uses:
+            if left >= units:
+                break
+            left, free_s = left + used, at_s + self._window_s
+        return free_s
 
-    def use(self, at_s: float) -> None:
-        """Note one."""
-        self._times.append(at_s)
+    def use(self, at_s: float, units: int = 1) -> None:
+        """Note a use, and forget those that are a window old."""
+        while self._uses and self._uses[0][0] + self._window_s <= at_s:
+            self._left += self._uses.popleft()[1]
+        self._uses.append((at_s, units))
+        self._left -= units
 
 
 class SigfoxDevice:
@@ -65,7 +70,7 @@ class SigfoxDevice:
 
     def __init__(self) -> None:
         self.mailbox: deque[Ride] = deque()
-        self._hourly = Allowance(MESSAGES_AN_HOUR, HOUR_S)
+        self._hourly = Allowance(AIR_BYTES_AN_HOUR, HOUR_S)
         self._daily = Allowance(UP_A_DAY, DAY_S)
         self._down = Allowance(DOWN_A_DAY, DAY_S)
         self._free_s = 0.0
@@ -76,7 +81,7 @@ class SigfoxDevice:
         if ride.size_bytes > UP_BYTES:
             ride.refuse(TOO_LARGE)
             return
-        start_s = max(ride.now, self._free_s, self._hourly.free_s())
+        start_s = max(ride.now, self._free_s, self._hourly.free_s(FRAME_BYTES + ride.size_bytes))
         if self._daily.free_s() > start_s:
             ride.refuse(DAILY_LIMIT)
         elif self._queued >= QUEUE_MESSAGES:
@@ -86,7 +91,7 @@ class SigfoxDevice:
 
     def _send_at(self, start_s: float, ride: Ride) -> None:
         seconds = air_s(ride.size_bytes)
-        self._hourly.use(start_s)
+        self._hourly.use(start_s, FRAME_BYTES + ride.size_bytes)
         self._daily.use(start_s)
         self._free_s = start_s + seconds
         self._queued += 1

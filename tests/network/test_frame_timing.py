@@ -56,7 +56,11 @@ def satellite_value(case):
 
 
 def sigfox_value(case):
-    return float(sigfox.MESSAGES_AN_HOUR) if "duty" in case else sigfox.repetition_s(12)
+    return (
+        float(sigfox.AIR_BYTES_AN_HOUR // (sigfox.FRAME_BYTES + 12))
+        if "duty" in case
+        else sigfox.repetition_s(12)
+    )
 
 
 MODELS = {

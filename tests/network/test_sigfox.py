@@ -45,10 +45,25 @@ def test_the_contract_ends_after_140_messages():
     assert allowance.free_s() == 86_400.0
 
 
-def test_a_hundred_and_forty_a_day_are_below_what_the_hour_allows():
-    """5 an hour are 120 a day: the duty cycle binds before the contract does."""
-    assert 24 * 5 < 140
-    assert air_s(1) < air_s(12)
+@pytest.mark.parametrize(("payload_bytes", "count"), [(12, 5), (8, 6), (4, 8), (1, 10)])
+def test_an_hour_has_36_s_of_air_time_whatever_the_messages(cell, payload_bytes, count):
+    """Ten of one byte fill it to the second; the next waits for the first to be an hour old."""
+    radio = silent(cell("sigfox"))
+    for _ in range(count + 1):
+        radio.send(0.0, "d1", "g", payload_bytes)
+    seconds = air_s(payload_bytes)
+    times = [seconds * number for number in range(1, count + 1)]
+    assert count == int(36 / seconds + 1e-9)
+    assert radio.run().times == pytest.approx([*times, 3600 + seconds])
+
+
+def test_a_long_message_waits_for_as_much_air_time_as_it_needs(cell):
+    """After ten of one byte (3.6 s each), twelve bytes (6.24 s) wait for the second to be an hour old."""
+    radio = silent(cell("sigfox"))
+    for _ in range(10):
+        radio.send(0.0, "d1", "g", 1)
+    radio.send(0.0, "d1", "g", 12)
+    assert radio.run().times[-1] == pytest.approx(3.6 + 3600 + 6.24)
 
 
 def test_a_downlink_waits_for_the_window_after_an_uplink(cell):
