@@ -123,3 +123,26 @@ def test_an_unknown_packet_is_refused():
     """A kind that names no packet has no size."""
     with pytest.raises(InputError, match="telegram"):
         packet_bytes(Message("", kind="telegram"))
+
+
+@pytest.mark.parametrize("kind", ["publish", "subscribe", "unsubscribe"])
+def test_a_topic_has_at_most_65_535_bytes(kind):
+    """Its length field has two bytes; letters count by their bytes."""
+    assert packet_bytes(Message("t" * 65_535, kind=kind)) > 65_535
+    for topic in ("t" * 65_536, "é" * 32_768):
+        with pytest.raises(InputError, match="at most 65,535 bytes"):
+            packet_bytes(Message(topic, kind=kind))
+
+
+def test_a_will_has_a_topic_of_at_most_65_535_bytes():
+    """As every topic."""
+    with pytest.raises(InputError, match="at most 65,535 bytes"):
+        packet_bytes(connect_message(Connect(CLIENT, will=Will("w" * 65_536))))
+
+
+def test_a_packet_has_a_remaining_length_of_at_most_268_435_455_bytes():
+    """Four bytes of seven bits each: a topic of one byte leaves room for 268,435,452 of payload."""
+    most = bytes(268_435_452)
+    assert packet_bytes(Message("t", most)) == 268_435_460
+    with pytest.raises(InputError, match="at most 268,435,455 bytes"):
+        packet_bytes(Message("tt", most))

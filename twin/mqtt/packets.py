@@ -48,6 +48,8 @@ QUOTA_EXCEEDED: Final = 0x97
 
 RECEIVE_MAXIMUM: Final = 65_535
 PACKET_LIMIT_BYTES: Final = 268_435_460
+LONGEST_TEXT_BYTES: Final = 65_535
+MOST_REMAINING_BYTES: Final = 268_435_455
 NEVER_S: Final = 0xFFFF_FFFF
 
 PLAIN: Final = Properties()
@@ -128,22 +130,27 @@ def read_connack(message: Message) -> Connack:
 
 
 def packet_bytes(message: Message) -> int:
-    """Bytes of the packet (fixed header, variable header, payload); raise InputError for an unknown kind."""
+    """Bytes of the packet (fixed header, variable header, payload).
+
+    Raise InputError for an unknown kind, a topic of more than 65,535 bytes, and a remaining length of more
+    than 268,435,455.
+    """
     kind, properties = message.kind, message.properties
     if kind == "publish":
         size_bytes = 2 + _text_bytes(message.topic) + (2 if message.qos else 0) + len(message.payload)
         if properties is not None:
             size_bytes += _publish_extra_bytes(message.topic, properties)
-        return _with_header(size_bytes)
+        return _with_header(size_bytes, message.topic)
     if kind == "connect":
-        return _with_header(_connect_bytes(read_connect(message)))
+        connect = read_connect(message)
+        return _with_header(_connect_bytes(connect), "" if connect.will is None else connect.will.topic)
     if kind in FIXED_SIZE_BYTES:
         return FIXED_SIZE_BYTES[kind] + (0 if properties is None else _extra_bytes(message, properties))
     extra_bytes = 0 if properties is None else 1
     if kind == "subscribe":
-        return _with_header(2 + 2 + _text_bytes(message.topic) + 1 + extra_bytes)
+        return _with_header(2 + 2 + _text_bytes(message.topic) + 1 + extra_bytes, message.topic)
     if kind == "unsubscribe":
-        return _with_header(2 + 2 + _text_bytes(message.topic) + extra_bytes)
+        return _with_header(2 + 2 + _text_bytes(message.topic) + extra_bytes, message.topic)
     raise InputError(f"no MQTT control packet is called {kind!r}")
 
 
@@ -225,10 +232,24 @@ def _text_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _with_header(remaining_bytes: int) -> int:
+def _with_header(remaining_bytes: int, topic: str) -> int:
     """Add the packet type byte and the remaining length field of one to four bytes."""
     if remaining_bytes < 128:
         return remaining_bytes + 2
     if remaining_bytes < 16_384:
         return remaining_bytes + 3
+    _check_large(remaining_bytes, topic)
     return remaining_bytes + (4 if remaining_bytes < 2_097_152 else 5)
+
+
+def _check_large(remaining_bytes: int, topic: str) -> None:
+    """Raise InputError for what the length fields of two and of four bytes cannot say."""
+    if _text_bytes(topic) > LONGEST_TEXT_BYTES:
+        raise InputError(
+            f"an MQTT topic has at most {LONGEST_TEXT_BYTES:,} bytes, not {_text_bytes(topic):,}"
+        )
+    if remaining_bytes > MOST_REMAINING_BYTES:
+        raise InputError(
+            f"an MQTT packet has at most {MOST_REMAINING_BYTES:,} bytes behind its fixed header,"
+            f" not {remaining_bytes:,}"
+        )
