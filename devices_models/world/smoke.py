@@ -34,7 +34,7 @@ THINNEST_RATIO = 0.05
 """The layer never comes closer to the floor than this share of the height."""
 SEED_RATIO = 1e-6
 CARBON_DIOXIDE_YIELD_RATIO = 2.8
-"""Assumption, kg per kg of fuel: the carbon of a polyolefin (0.857) that is not in soot or carbon monoxide."""
+"""Assumption, kg per kg of fuel: carbon of a polyolefin (0.857) that is not in soot or carbon monoxide."""
 MOST_CARBON_DIOXIDE_PERCENT = 21.0
 """There is no more oxygen than that in air; the model itself does not smother the fire."""
 MOLAR_CO_KG, MOLAR_CO2_KG = 0.028, 0.044
