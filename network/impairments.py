@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from network import netem
 from network.link import Layer, Link, Stages
-from network.netem import Chance, Deviation, Duplicate, Netem, Shift, draw_of
+from network.netem import Deviation, Netem, draw_of
+from network.netem_stages import Chance, Duplicate, FourStates, Shift
 from network.stages.air_time import AirTime, air_time_s
 from network.stages.delay import Delay
 from network.stages.gilbert_elliott import GilbertElliott
@@ -78,7 +79,7 @@ def burst(
     if gemodel:
         return _behind(netem.gilbert_elliott(netem.gemodel(tuple(gemodel)), stream))
     if state:
-        return _behind(netem.FourStates(netem.four_state(tuple(state)), stream))
+        return _behind(FourStates(netem.four_state(tuple(state)), stream))
     return _behind(Loss(loss_ratio, stream, correlation))
 
 

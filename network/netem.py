@@ -9,18 +9,31 @@ need a unit, and the laws `pareto` and `paretonormal` are formulas, not tables o
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from network.laws import LEAST_U, phi
 from network.link import Layer, Stages
 from network.naming import unknown
+from network.netem_stages import (
+    Bounded,
+    Chance,
+    CopyBeforeLoss,
+    Draw,
+    Duplicate,
+    FourStates,
+    Framed,
+    PacketChain,
+    Shares,
+    Shift,
+)
 from network.stages.gilbert_elliott import GilbertElliott
 from network.stages.rate import DEFAULT_QUEUE_BYTES, Rate
 from twin.errors import InputError
@@ -28,6 +41,8 @@ from twin.kernel.ports import Stage
 from twin.kernel.randomness import Stream
 
 PACKET_BYTES: Final = 1500
+ROUNDING: Final = 1e-9
+MOST_DIGITS: Final = 9
 TIME_S: Final = {"s": 1.0, "sec": 1.0, "secs": 1.0, "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3}
 TIME_S_SMALL: Final = {"us": 1e-6, "usec": 1e-6, "usecs": 1e-6, "ns": 1e-9, "nsec": 1e-9, "nsecs": 1e-9}
 RATE_BPS: Final = {
@@ -36,10 +51,8 @@ RATE_BPS: Final = {
     for end, bits in (("bit", 1), ("bps", 8))
 } | {f"{unit}i{end}": 2.0 ** (10 * power) * bits
      for power, unit in enumerate("kmgt", 1) for end, bits in (("bit", 1), ("bps", 8))}  # fmt: skip
+WHOLE: Final = re.compile(r"-?\d+")
 NUMBER: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([a-zA-Z%]*)")
-
-Draw: TypeAlias = Callable[[], float]
-Shares: TypeAlias = tuple[float, ...]
 
 
 class Netem(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +70,7 @@ class Netem(msgspec.Struct, frozen=True, kw_only=True):
     reorder: tuple[float, float] = (0.0, 0.0)
     gap: int = 0
     rate_bps: float | None = None
+    framing: tuple[int, ...] = ()
     limit_packets: int | None = None
 
 
@@ -101,6 +115,16 @@ class _Words:
             return None
         self._at += 1
         return word, match[1], match[2]
+
+    def whole(self) -> int | None:
+        """The next word, if it is a whole number."""
+        word = self._words[self._at] if self._at < len(self._words) else ""
+        if WHOLE.fullmatch(word) is None:
+            return None
+        self._at += 1
+        if len(word) > MOST_DIGITS:
+            raise InputError(f"netem: {word!r} is too large for a number of bytes")
+        return int(word)
 
     def share(self, before: str) -> float:
         found = self.optional_share()
@@ -178,8 +202,17 @@ def gemodel(shares: Shares) -> Shares:
 
 
 def four_state(shares: Shares) -> Shares:
-    """(p13, p31, p32, p23, p14) with netem's defaults: p31 = 1 - p13, p32 = 0, p23 = 1, p14 = 0."""
-    return (*shares, *(1.0 - shares[0], 0.0, 1.0, 0.0)[len(shares) - 1 :])
+    """(p13, p31, p32, p23, p14) with netem's defaults: p31 = 1 - p13, p32 = 0, p23 = 1, p14 = 0.
+
+    Raise InputError where the ways out of a state have more than 100 % together.
+    """
+    p13, p31, p32, p23, p14 = (*shares, *(1.0 - shares[0], 0.0, 1.0, 0.0)[len(shares) - 1 :])
+    for state, ways, whole in ((1, "p13 and p14", p13 + p14), (3, "p31 and p32", p31 + p32)):
+        if whole > 1 + ROUNDING:
+            raise InputError(
+                f"loss state: {ways}, the ways out of state {state}, are {whole:.4g} of at most 1 together"
+            )
+    return p13, p31, p32, p23, p14
 
 
 def _pair(name: str) -> Callable[[_Words], dict[str, object]]:
@@ -205,7 +238,20 @@ def _read_rate(words: _Words) -> dict[str, object]:
     rate_bps = words.measure("rate", RATE_BPS, "1mbit")
     if not rate_bps > 0:
         raise InputError("netem: a rate must be above zero")
-    return {"rate_bps": rate_bps}
+    framing = tuple(itertools.islice(iter(words.whole, None), 3))
+    if len(framing) > 1 and framing[1] < 0:
+        raise InputError("netem: the cell size of a rate is a number of bytes, 0 for none")
+    if len(framing) > 2 and framing[1] and framing[1] + framing[2] <= 0:
+        raise InputError("netem: the cell overhead of a rate leaves nothing of its cells")
+    return {"rate_bps": rate_bps, "framing": framing}
+
+
+def _refuse(why: str) -> Callable[[_Words], dict[str, object]]:
+    def read(words: _Words) -> dict[str, object]:
+        del words
+        raise InputError(f"netem: {why}")
+
+    return read
 
 
 READERS: dict[str, Callable[[_Words], dict[str, object]]] = {
@@ -219,6 +265,8 @@ READERS: dict[str, Callable[[_Words], dict[str, object]]] = {
     "gap": _read_gap,
     "rate": _read_rate,
     "limit": _read_limit,
+    "ecn": _refuse("ECN marking is not modelled; leave 'ecn' out, and what is lost is dropped"),
+    "slot": _refuse("slots are not modelled; leave 'slot' out"),
 }
 
 
@@ -310,140 +358,13 @@ class Deviation:
 # stages ----------------------------------------------------------------------------------------------------
 
 
-class Chance:
-    """Loses a share of the messages, for a cause."""
-
-    __slots__ = ("_draw", "cause", "share")
-
-    def __init__(self, share: float, draw: Draw, cause: str = "loss") -> None:
-        if not 0 <= share <= 1:
-            raise InputError(f"a share lies from 0 to 100 %, not at {share:.0%}")
-        self.share = share
-        self.cause = cause
-        self._draw = draw
-
-    def release(self, now: float, size_bytes: int) -> float | None:
-        """Now, or None if it is lost."""
-        del size_bytes
-        return None if self._draw() < self.share else now
-
-
-class Duplicate:
-    """Stops a share of the messages, at `at_s`, so that the carrier lets them go on twice."""
-
-    __slots__ = ("_draw", "at_s", "share")
-    cause = "duplicate"
-
-    def __init__(self, share: float, draw: Draw) -> None:
-        if not 0 <= share <= 1:
-            raise InputError(f"a share lies from 0 to 100 %, not at {share:.0%}")
-        self.share = share
-        self.at_s = 0.0
-        self._draw = draw
-
-    def release(self, now: float, size_bytes: int) -> float | None:
-        """Now, or None if it goes on twice."""
-        del size_bytes
-        if self._draw() < self.share:
-            self.at_s = now
-            return None
-        return now
-
-
-class Shift:
-    """A delay, which of every `gap` messages at most one (a `share` of them) is spared: it comes early."""
-
-    __slots__ = ("_count", "_delay", "_draw", "_gap", "_is_ordered", "_last_release_s", "_share", "mean_s")
-    cause = "delay"
-
-    def __init__(
-        self,
-        delay: Draw,
-        mean_s: float,
-        *,
-        share: float = 0.0,
-        draw: Draw | None = None,
-        gap: int = 1,
-        is_ordered: bool = True,
-    ) -> None:
-        self.mean_s = mean_s
-        self._delay = delay
-        self._share = share
-        self._draw = draw
-        self._gap = gap
-        self._count = 0
-        self._is_ordered = is_ordered
-        self._last_release_s = -math.inf
-
-    def release(self, now: float, size_bytes: int) -> float | None:
-        """Seconds at which the message leaves."""
-        del size_bytes
-        if self._draw is not None and self._count >= self._gap - 1 and self._draw() < self._share:
-            self._count = 0
-            return now
-        self._count += 1
-        release_s = now + self._delay()
-        if self._is_ordered:
-            release_s = self._last_release_s = max(release_s, self._last_release_s)
-        return release_s
-
-
-class PacketChain:
-    """netem's `loss gemodel`: two states, one step a packet."""
-
-    __slots__ = ("_is_bad", "_shares", "_stream")
-    cause = "burst"
-
-    def __init__(self, shares: Shares, stream: Stream) -> None:
-        self._shares = shares
-        self._stream = stream
-        self._is_bad = False
-
-    def release(self, now: float, size_bytes: int) -> float | None:
-        """Now, or None if it is lost."""
-        del size_bytes
-        p, r, bad_ratio, good_ratio = self._shares
-        was_bad = self._is_bad
-        if self._stream.uniform() < (r if was_bad else p):
-            self._is_bad = not was_bad
-        return None if self._stream.uniform() < (bad_ratio if was_bad else good_ratio) else now
-
-
-class FourStates:
-    """netem's `loss state`: 1 good, 2 good within a burst, 3 lost within a burst, 4 lost alone."""
-
-    __slots__ = ("_shares", "_state", "_stream")
-    cause = "burst"
-
-    def __init__(self, shares: Shares, stream: Stream) -> None:
-        self._shares = shares
-        self._stream = stream
-        self._state = 1
-
-    def release(self, now: float, size_bytes: int) -> float | None:
-        """Now, or None if it is lost."""
-        del size_bytes
-        self._state = self._after(self._state, self._stream.uniform())
-        return None if self._state in {3, 4} else now
-
-    def _after(self, state: int, u: float) -> int:
-        p13, p31, p32, p23, p14 = self._shares
-        match state:
-            case 1:
-                return 4 if u < p14 else 3 if u < p14 + p13 else 1
-            case 2:
-                return 3 if u < p23 else 2
-            case 3:
-                return 2 if u < p32 else 1 if u < p32 + p31 else 3
-        return 1
-
-
 def layer(netem: Netem, stream_of: Callable[[str], Stream], *, is_compatible: bool = False) -> Layer:
     """The stages of a netem text around those of a link; `stream_of` gives a stream for each purpose."""
     before: Stages = ()
     if netem.rate_bps is not None:
         limit_bytes = netem.limit_packets * PACKET_BYTES if netem.limit_packets else DEFAULT_QUEUE_BYTES
-        before = (Rate(netem.rate_bps, limit_bytes),)
+        rate = Rate(netem.rate_bps, limit_bytes)
+        before = (Framed(rate, *netem.framing) if netem.framing else rate,)
     behind = tuple(_behind(netem, stream_of, is_compatible=is_compatible))
     return lambda stages: (*before, *stages, *behind)
 
@@ -452,26 +373,41 @@ def _behind(netem: Netem, stream_of: Callable[[str], Stream], *, is_compatible: 
     def draw(purpose: str, correlation: float) -> Draw:
         return draw_of(stream_of(purpose), correlation, is_compatible=is_compatible)
 
+    losses = tuple(_losses(netem, stream_of, is_compatible=is_compatible))
+    twice = draw("duplicate", netem.duplicate[1]) if netem.duplicate[0] else None
+    if twice is not None and is_compatible:
+        yield CopyBeforeLoss(netem.duplicate[0], twice, losses)
+    else:
+        yield from losses
+    if netem.corrupt[0]:
+        yield Chance(netem.corrupt[0], draw("corrupt", netem.corrupt[1]), "corrupt")
+    if netem.delay_s or netem.jitter_s:
+        shift = _shift(netem, draw, is_compatible=is_compatible)
+        yield Bounded(shift, netem.limit_packets) if netem.limit_packets else shift
+    if twice is not None and not is_compatible:
+        yield Duplicate(netem.duplicate[0], twice)
+
+
+def _losses(netem: Netem, stream_of: Callable[[str], Stream], *, is_compatible: bool) -> Iterator[Stage]:
     if netem.loss[0]:
-        yield Chance(netem.loss[0], draw("loss", netem.loss[1]))
+        draw = draw_of(stream_of("loss"), netem.loss[1], is_compatible=is_compatible)
+        yield Chance(netem.loss[0], draw)
     if netem.gemodel:
         yield gilbert_elliott(netem.gemodel, stream_of("gemodel"), is_compatible=is_compatible)
     if netem.state:
         yield FourStates(netem.state, stream_of("state"))
-    if netem.corrupt[0]:
-        yield Chance(netem.corrupt[0], draw("corrupt", netem.corrupt[1]), "corrupt")
-    if netem.delay_s or netem.jitter_s:
-        has_early = bool(netem.reorder[0])
-        yield Shift(
-            delay_draw(netem, draw("delay", netem.delay_correlation), is_compatible=is_compatible),
-            netem.delay_s,
-            share=netem.reorder[0],
-            draw=draw("reorder", netem.reorder[1]) if has_early else None,
-            gap=netem.gap or 1,
-            is_ordered=not (has_early or is_compatible),
-        )
-    if netem.duplicate[0]:
-        yield Duplicate(netem.duplicate[0], draw("duplicate", netem.duplicate[1]))
+
+
+def _shift(netem: Netem, draw: Callable[[str, float], Draw], *, is_compatible: bool) -> Shift:
+    has_early = bool(netem.reorder[0])
+    return Shift(
+        delay_draw(netem, draw("delay", netem.delay_correlation), is_compatible=is_compatible),
+        netem.delay_s,
+        share=netem.reorder[0],
+        draw=draw("reorder", netem.reorder[1]) if has_early else None,
+        gap=netem.gap or 1,
+        is_ordered=not (has_early or is_compatible),
+    )
 
 
 def gilbert_elliott(shares: Shares, stream: Stream, *, is_compatible: bool = False) -> Stage:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network import netem
-from network.netem import Copula, Deviation, Duplicate, Netem, Recursion, Shift, parse
+from network.netem import Copula, Deviation, Netem, Recursion, parse
+from network.netem_stages import Bounded, CopyBeforeLoss, Duplicate, FourStates, Framed, Shift
 from network.stages.delay import Delay
+from network.stages.rate import Rate
 from twin.errors import InputError
 from twin.kernel.randomness import Streams
 
@@ -50,6 +52,8 @@ def lost_share(stage, count, every_s=0.02):
         ("rate 1mbit limit 100", Netem(rate_bps=1e6, limit_packets=100)),
         ("rate 10kbps", Netem(rate_bps=80e3)),
         ("rate 1mibit", Netem(rate_bps=2.0**20)),
+        ("rate 1mbit -14", Netem(rate_bps=1e6, framing=(-14,))),
+        ("rate 1mbit 20 48 5 delay 10ms", Netem(rate_bps=1e6, framing=(20, 48, 5), delay_s=0.01)),
         ("duplicate 2% 10% corrupt 0.1%", Netem(duplicate=(0.02, 0.1), corrupt=(0.001, 0.0))),
         ("delay 10ms reorder 25% 50% gap 5", Netem(delay_s=0.01, reorder=(0.25, 0.5), gap=5)),
     ],
@@ -79,6 +83,14 @@ def test_the_words_mean_what_tc_means(text, expected):
         ("rate 5", None),
         ("rate 0mbit", "above zero"),
         ("limit 0", "whole number"),
+        ("loss state 70% 50% 10% 30% 40%", "p13 and p14, the ways out of state 1, are 1.1 of at most 1"),
+        ("loss state 5% 70% 40%", "p31 and p32, the ways out of state 3, are 1.1 of at most 1"),
+        ("loss 1% ecn", "ECN marking is not modelled"),
+        ("slot 10ms", "slots are not modelled"),
+        ("rate 1mbit 20 -5", "cell size"),
+        ("rate 1mbit 20 48 -48", "cell overhead"),
+        ("rate 1mbit 9999999999", "too large"),
+        ("rate 1mbit 20 48 5 7", "netem word"),
     ],
 )
 def test_a_wrong_word_is_named(text, message):
@@ -191,7 +203,7 @@ def test_four_states_lose_their_stationary_share():
     p13, p31, p32, p23, p14 = 0.05, 0.5, 0.2, 0.3, 0.01
     lost_burst, lost_alone = p13 / p31, p14
     whole = 1 + lost_burst + lost_burst * p32 / p23 + lost_alone
-    stage = netem.FourStates((p13, p31, p32, p23, p14), stream())
+    stage = FourStates((p13, p31, p32, p23, p14), stream())
 
     assert lost_share(stage, 200_000) == pytest.approx((lost_burst + lost_alone) / whole, rel=0.04)
 
@@ -210,3 +222,74 @@ def test_a_copy_leaves_where_the_message_was_stopped():
     twin = Duplicate(1.0, lambda: 0.0)
 
     assert (twin.release(5.0, 1), twin.at_s) == (None, 5.0)
+
+
+@pytest.mark.parametrize("state", ["70% 50% 10% 30% 30%", "30% 70% 30%", "100%"])
+def test_the_ways_out_of_a_state_may_be_certain(state):
+    """100 % together is allowed, whatever the rounding."""
+    assert len(parse(f"loss state {state}").state) == 5
+
+
+@pytest.mark.parametrize(
+    ("framing", "size_bytes", "wire_bytes"),
+    [((20,), 100, 120), ((-14,), 100, 86), ((-200,), 100, 0), ((0, 48, 5), 96, 106), ((1, 48, 5), 96, 159)],
+)
+def test_a_rate_counts_overhead_and_whole_cells(framing, size_bytes, wire_bytes):
+    """ATM: cells of 48 bytes with 5 of header."""
+    rate = Framed(Rate(8e3), *framing)
+
+    assert rate.release(0.0, size_bytes) == pytest.approx(wire_bytes / 1e3)
+    assert stages_of(f"rate 8kbit {' '.join(map(str, framing))}")[0].release(0.0, size_bytes) == (
+        pytest.approx(wire_bytes / 1e3)
+    )
+
+
+def test_a_limit_bounds_the_delayed_messages_without_a_rate():
+    """Three fit into a second of delay; the newcomer is dropped until the first has left."""
+    stage = stages_of("delay 1s limit 3")[0]
+    times_s = [stage.release(at_s, 100) for at_s in (0.0, 0.1, 0.2, 0.3, 0.9, 1.0, 1.05, 1.1)]
+
+    assert isinstance(stage, Bounded)
+    assert stage.cause == "queue full"
+    assert times_s == [1.0, 1.1, 1.2, None, None, 2.0, None, 2.1]
+
+
+class Fate:
+    """Loses the messages that its list says, in their order."""
+
+    cause = "burst"
+
+    def __init__(self, *is_lost):
+        self._next = iter(is_lost).__next__
+
+    def release(self, now, size_bytes):
+        del size_bytes
+        return None if self._next() else now
+
+
+@pytest.mark.parametrize(
+    ("is_copied", "is_lost", "expected"),
+    [
+        (False, (False,), (5.0, None)),
+        (False, (True,), (None, "burst")),
+        (True, (True,), (5.0, None)),
+        (True, (False, True), (5.0, None)),
+        (True, (False, False), (None, "duplicate")),
+    ],
+)
+def test_linux_copies_before_it_loses(is_copied, is_lost, expected):
+    """netem_enqueue: a loss takes one of the two; the copy may be lost by itself."""
+    stage = CopyBeforeLoss(0.5, lambda: 0.0 if is_copied else 0.9, [Fate(*is_lost)])
+    at_s = stage.release(5.0, 100)
+
+    assert (at_s, None if at_s is not None else stage.cause) == expected
+
+
+def test_only_linux_copies_before_the_loss():
+    """By default the copy is made of what is not lost, at the end."""
+    text = "delay 10ms loss 1% duplicate 1%"
+
+    names = [
+        [type(stage).__name__ for stage in stages_of(text, is_compatible=each)] for each in (True, False)
+    ]
+    assert names == [["CopyBeforeLoss", "Shift"], ["Chance", "Shift", "Duplicate"]]
