@@ -352,7 +352,10 @@ def as_json(seen: View) -> str:
 
 
 def _histogram(delays_s: Sequence[float]) -> list[tuple[str, int, int]]:
-    """(lower bound as text, width of the bar, count) of each bin; what lies above p99.5 is in the last."""
+    """(lower bound as text, width of the bar, count) of each bin; what lies above p99.5 is in the last.
+
+    Delays that read the same, from the least to p99.5, are one bar.
+    """
     if not delays_s:
         return []
     low_s, high_s = delays_s[0], _quantile(delays_s, 0.995)
@@ -360,9 +363,9 @@ def _histogram(delays_s: Sequence[float]) -> list[tuple[str, int, int]]:
     counts = [0] * BINS
     for delay_s in delays_s:
         counts[min(int((delay_s - low_s) / step_s), BINS - 1)] += 1
+    if format_quantity("time", low_s) == format_quantity("time", high_s):
+        counts = [len(delays_s)]
     most = max(counts)
-    if counts[0] == len(delays_s):
-        counts = counts[:1]
     return [
         (format_quantity("time", low_s + number * step_s), round(BAR * count / most), count)
         for number, count in enumerate(counts)

@@ -9,7 +9,7 @@ from network.catalogue import presets, technologies
 from network.stages.air_time import air_time_s
 from network.tables import table
 from twin.errors import InputError
-from windtunnel.link_view import Question, as_svg, as_text, view
+from windtunnel.link_view import Question, View, as_svg, as_text, view
 
 
 @pytest.mark.parametrize("name", sorted(technologies()))
@@ -152,6 +152,15 @@ def test_link_show_prints_a_histogram_and_writes_a_picture(windtunnel, folder):
     assert "one way: p50" in done.stdout
     assert (folder / "thread.svg").read_text(encoding="utf-8").startswith("<svg")
     assert json.loads(as_json.stdout)["quantiles_s"].keys() == {"p50", "p95", "p99"}
+
+
+@pytest.mark.parametrize(("step_s", "bars"), [(0.0, 1), (1e-9, 1), (1e-5, 14)])
+def test_delays_that_read_the_same_are_one_bar(step_s, bars):
+    """A span of 1 microsecond at 100 ms is below the three digits shown; one of 10 ms is not."""
+    delays_s = [0.1 + step_s * number for number in range(1000)]
+    seen = View("any", 20, [], {}, 0, 1000, [], delays_s)
+
+    assert as_text(seen).count("|#") == bars
 
 
 def test_topologies_are_shown_exported_and_imported(windtunnel, folder):
