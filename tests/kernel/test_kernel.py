@@ -250,3 +250,15 @@ def test_a_failing_world_process_fails_the_run(make_kernel):
 
     with pytest.raises(ValueError, match="flashover"):
         kernel.run(2.0)
+
+
+def test_a_busy_run_that_makes_progress_is_not_stopped(make_kernel):
+    """The limit is on reactions in almost no time, not on their number."""
+
+    def node(_event, _context):
+        return [Wake(0.01, "again")]
+
+    kernel = make_kernel({"node": node}, reaction_limit=10)
+    kernel.run(5.0)
+
+    assert kernel.now == 5.0

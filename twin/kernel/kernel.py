@@ -42,7 +42,10 @@ from twin.kernel.ports import Arrival, Carrier, Pacer, World
 from twin.kernel.randomness import Stream, Streams
 from twin.kernel.station import Station
 
-MOST_REACTIONS = 500_000_000
+MOST_REACTIONS = 200_000
+MOST_REACTIONS_A_NODE = 20
+CROWDED_S = 0.01
+"""How many reactions may fall into so little simulated time: the larger of the two counts."""
 NODE_DOWN = "node down"
 BACKLOG_FULL = "paused node's backlog full"
 BACKLOG_LIMIT = 100_000
@@ -122,7 +125,7 @@ class Kernel:
         pacer: Pacer | None = None,
         *,
         is_traced: bool = False,
-        reaction_limit: int = MOST_REACTIONS,
+        reaction_limit: int | None = None,
     ) -> None:
         self.env = simpy.Environment()
         self.now = 0.0
@@ -134,7 +137,9 @@ class Kernel:
         self._pacer = pacer or VirtualPacer()
         self._carrier = carrier
         self._carry = carrier.carry
-        self._reactions_left = reaction_limit
+        crowd = max(MOST_REACTIONS, MOST_REACTIONS_A_NODE * len(nodes))
+        self._reaction_limit = self._reactions_left = reaction_limit or crowd
+        self._checked_s = 0.0
         self._traces = 0
         self._identities = 0
         self._queue: list[Any] = self.env._queue  # noqa: SLF001  (absolute times: see schedule)
@@ -377,7 +382,18 @@ class Kernel:
                 self._perform_rare(node, effect, trace, parent)
         self._reactions_left -= 1
         if self._reactions_left < 0:
-            raise LimitError("the run has more reactions than its limit allows; is a behaviour looping?")
+            self._check_progress()
+
+    def _check_progress(self) -> None:
+        """Raise LimitError if so many reactions took almost no simulated time."""
+        passed_s = self.now - self._checked_s
+        if passed_s < CROWDED_S:
+            raise LimitError(
+                f"{self._reaction_limit:,} reactions within {passed_s:.3g} s of simulated time;"
+                " is a period far too short, or is a behaviour looping?"
+            )
+        self._checked_s = self.now
+        self._reactions_left = self._reaction_limit
 
     def _perform_rare(self, node: _Node, effect: Effect, trace: int, parent: int) -> None:
         match effect:
