@@ -130,11 +130,14 @@ def _messages_text(runs: Sequence[VariantRun]) -> bytes:
 
 
 def read_study(folder: Path) -> Study:
-    """The study of a stored run; raise InputError if the run has none."""
+    """The study of a stored run; raise InputError if the run has none, or one that cannot be read."""
     path = folder / STUDY
     if not path.exists():
         raise InputError(f"run {folder.name} has no results: it was not finished")
-    return decode(path.read_bytes(), Study)
+    try:
+        return decode(path.read_bytes(), Study)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as results: {error}") from error
 
 
 def _first_seed(scenario: ScenarioFile, plan: Plan) -> int:

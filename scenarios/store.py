@@ -77,8 +77,9 @@ class Store:
 
     def save(self, manifest: Manifest) -> None:
         """Write the manifest and its row in the catalogue."""
-        write(self.root / manifest.run / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-        self._in_catalogue(lambda rows: _insert(rows, manifest))
+        path = self.root / manifest.run / MANIFEST
+        write(path, msgspec.json.format(msgspec.json.encode(manifest)))
+        self._in_catalogue(lambda rows: _insert(rows, manifest, _stamp(path)))
 
     def list(self) -> list[Manifest]:
         """All runs, newest first; the catalogue is rebuilt when it does not match the folders."""
@@ -87,6 +88,8 @@ class Store:
 
     def find(self, run: str) -> tuple[Path, Manifest]:
         """A run by its name or an unambiguous beginning of it; `latest` is the newest."""
+        if not run:
+            raise InputError("the name of a run is empty; give its name, a beginning of it, or 'latest'")
         runs = self.list()
         if run == "latest" and runs:
             return self.root / runs[0].run, runs[0]
@@ -108,50 +111,76 @@ class Store:
         return manifest.run
 
     def _known(self, rows: sqlite3.Connection) -> Sequence[Manifest]:
-        """What the catalogue says, or the folders where it does not match them."""
-        folders = {path.parent.name for path in self.root.glob(f"*/{MANIFEST}")}
-        known = dict(rows.execute("SELECT run, manifest FROM runs"))
-        if set(known) == folders:
-            return [msgspec.json.decode(text, type=Manifest) for text in known.values()]
-        rows.execute("DELETE FROM runs")
-        found = [manifest for name in sorted(folders) if (manifest := self._read(name)) is not None]
-        for manifest in found:
-            _insert(rows, manifest)
+        """What the catalogue says of each manifest that is as it was, and what the others say themselves."""
+        stamps = {path.parent.name: _stamp(path) for path in self.root.glob(f"*/{MANIFEST}")}
+        known = {
+            name: (stamp, text) for name, stamp, text in rows.execute("SELECT run, stamp, manifest FROM runs")
+        }
+        for name in known.keys() - stamps.keys():
+            rows.execute("DELETE FROM runs WHERE run = ?", (name,))
+        found = []
+        for name, stamp in sorted(stamps.items()):
+            was, text = known.get(name, ("", b""))
+            manifest = _manifest(text, name) if was == stamp else None
+            if manifest is None and (manifest := self._read(name)) is not None:
+                _insert(rows, manifest, stamp)
+            if manifest is not None:
+                found.append(manifest)
         return found
 
     def _read(self, name: str) -> Manifest | None:
         """The manifest in a folder, which gives the run its name; None if it is broken."""
         try:
-            manifest = msgspec.json.decode((self.root / name / MANIFEST).read_bytes(), type=Manifest)
-        except (OSError, msgspec.MsgspecError):
+            return _manifest((self.root / name / MANIFEST).read_bytes(), name)
+        except OSError:
             return None
-        manifest.run = name
-        return manifest
 
     def _in_catalogue(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Do something in the catalogue; one that is damaged is made anew, as it is an index only."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise InputError(f"{self.root} is a file; the results need a folder") from error
         try:
             return self._done(action)
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorname in BUSY:
+            if getattr(error, "sqlite_errorname", "") in BUSY:
                 raise InputError(f"cannot use {self.root / CATALOGUE}: {error}") from error
             (self.root / CATALOGUE).unlink(missing_ok=True)
             return self._done(action)
 
     def _done(self, action: Callable[[sqlite3.Connection], T]) -> T:
         with closing(sqlite3.connect(self.root / CATALOGUE, timeout=BUSY_TIMEOUT_S)) as rows, rows:
-            rows.execute(
-                "CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, started TEXT, manifest BLOB)"
-            )
+            rows.execute("CREATE TABLE IF NOT EXISTS runs (run TEXT PRIMARY KEY, stamp TEXT, manifest BLOB)")
             return action(rows)
 
 
-def _insert(rows: sqlite3.Connection, manifest: Manifest) -> None:
+def _insert(rows: sqlite3.Connection, manifest: Manifest, stamp: str) -> None:
     rows.execute(
         "INSERT OR REPLACE INTO runs VALUES (?, ?, ?)",
-        (manifest.run, manifest.started, msgspec.json.encode(manifest)),
+        (manifest.run, stamp, msgspec.json.encode(manifest)),
     )
+
+
+def _stamp(path: Path) -> str:
+    """Date and size of a file: another stamp, another content."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "gone"
+    return f"{found.st_mtime_ns} {found.st_size}"
+
+
+def _manifest(content: object, name: str) -> Manifest | None:
+    """The manifest of the run of this name; None if the content is none."""
+    if not isinstance(content, bytes):
+        return None
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    manifest.run = name
+    return manifest
 
 
 def _seen(manifest: Manifest) -> Manifest:

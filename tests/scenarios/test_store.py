@@ -142,6 +142,44 @@ def test_a_manifest_changed_by_another_process_is_seen(store):
     assert states(other) == [("Gate loop", "done")]
 
 
+def test_a_manifest_changed_by_hand_wins_over_the_catalogue(store):
+    """The folders are the truth."""
+    folder = store.begin(manifest("before"))
+    store.list()
+    path = folder / MANIFEST
+    path.write_text(path.read_text("utf-8").replace('"before"', '"afterwards"'), "utf-8")
+
+    assert states(store) == [("afterwards", "done")]
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[", None, 7, "text"])
+def test_a_row_of_another_shape_is_read_from_its_folder(store, content):
+    """Whatever another version wrote into the catalogue."""
+    store.begin(manifest())
+    with sqlite3.connect(store.root / CATALOGUE) as rows:
+        rows.execute("UPDATE runs SET manifest = ?", (content,))
+    rows.close()
+
+    assert states(store) == [("Gate loop", "done")]
+
+
+def test_an_empty_name_is_no_beginning(store):
+    """Not even of the only run."""
+    folder = store.begin(manifest())
+
+    with pytest.raises(InputError, match="name of a run is empty"):
+        store.remove("")
+    assert folder.exists()
+
+
+def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path):
+    """Listing, finding and beginning alike."""
+    (tmp_path / "runs").touch()
+
+    with pytest.raises(InputError, match="runs is a file; the results need a folder"):
+        Store(tmp_path / "runs").list()
+
+
 def test_many_writers_at_once_lose_nothing(store):
     """Eight threads with connections of their own."""
     with ThreadPoolExecutor(8) as threads:

@@ -22,6 +22,11 @@ RUN = ("run", "small.scenario.yaml", "--workers", "1", "--replications", "1")
         (["runs", "show", "yesterday"], "no run 'yesterday'"),
         (["runs", "rm", "latest"], "no run 'latest'"),
         (["runs", "show"], "needs the name of a run"),
+        (["runs", "show", ""], "the name of a run is empty"),
+        (["runs", "rm", ""], "the name of a run is empty"),
+        (["runs", "list", "--runs", "small.scenario.yaml"], "small.scenario.yaml is a file"),
+        (["report", "--runs", "small.scenario.yaml"], "small.scenario.yaml is a file"),
+        ([*RUN, "--runs", "small.scenario.yaml"], "small.scenario.yaml"),
         (["report"], "no run 'latest'"),
         (["run", "small.scenario.yaml", "--replications", "0"], "a whole number of at least 1, not '0'"),
         (["run", "small.scenario.yaml", "--replications", "few"], "a whole number of at least 1, not 'few'"),
@@ -41,6 +46,19 @@ def test_invalid_input_is_exit_code_2_and_a_sentence(windtunnel, arguments, said
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1", '{"scenario_title": 7}'])
+def test_results_that_cannot_be_read_are_one_sentence(windtunnel, folder, content):
+    """A study.json that was cut short, or that something else wrote."""
+    windtunnel(*RUN, "--variant", "near", "--quiet")
+    [study] = (folder / "runs").glob("*/study.json")
+    study.write_text(content, encoding="utf-8")
+
+    for arguments in (["runs", "show", "latest"], ["report"], ["compare", "latest", "far", "near"]):
+        done = windtunnel(*arguments)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+        assert "study.json cannot be read as results" in done.stderr
 
 
 def test_a_package_that_hides_ours_is_named(windtunnel, folder):
