@@ -204,8 +204,13 @@ class ClaimChecks:
                 self._report(self.draft.value_at((*path, "name")), "E031", message, "", "", related)
             if requirement.probability <= requirement.indifference:
                 self._report_indifference(index, requirement)
-            if applies(requirement, {self.draft.name, self.draft.family}):
-                self._check_expression((*path, "expect"), requirement.expect)
+            if requirement.variants == []:
+                message = f"requirement '{requirement.name}' is judged in no variant"
+                advice = "name some variants, or leave 'variants' out to judge it in all"
+                self._report(self.draft.value_at((*path, "variants")), "E028", message, "", advice)
+            parsed = self._parsed((*path, "expect"), requirement.expect)
+            if parsed is not None and applies(requirement, {self.draft.name, self.draft.family}):
+                self._check_names((*path, "expect"), requirement.expect, parsed)
 
     def _report_indifference(self, index: int, requirement: Requirement) -> None:
         written = self.draft.data["requirements"][index]
@@ -217,14 +222,17 @@ class ClaimChecks:
         advice = "between the two the test may say either; the wider the gap, the fewer runs it takes"
         self._report(self.draft.value_at(("requirements", index, key)), "E037", message, "", advice)
 
-    def _check_expression(self, path: Keys, text: str) -> None:
-        place = self.draft.value_at(path)
+    def _parsed(self, path: Keys, text: str) -> expression.Expression | None:
+        """The expression, or None if it cannot be read."""
         try:
-            parsed = expression.parse(text)
+            return expression.parse(text)
         except expression.ExpressionError as error:
-            where = self._within(place, text, error.column, error.length)
+            where = self._within(self.draft.value_at(path), text, error.column, error.length)
             self._report(where, "E038", f"in '{path[-1]}': {error.message}", error.advice)
-            return
+            return None
+
+    def _check_names(self, path: Keys, text: str, parsed: expression.Expression) -> None:
+        place = self.draft.value_at(path)
         for name in parsed.measures:
             if name.text not in self._measures:
                 self._report_measure(self._within(place, text, name.column, len(name.text)), name.text)
@@ -251,6 +259,7 @@ class ClaimChecks:
         ]
         keys = [key for key, measure in HARDWARE_MEASURES.items() if measure == name]
         owners += [f"fleets with '{key}'" for key in keys]
+        owners += ["a 'world'"] if name in self.catalogue.world.measures else []
         if owners and not self._is_complete:
             return
         if owners:
@@ -272,13 +281,18 @@ class ClaimChecks:
 
     @cached_property
     def _measures(self) -> frozenset[str]:
-        present = [each.measures for each in (*self._described, self.catalogue.world) if each is not None]
+        world = self.catalogue.world if self._has_world else None
+        present = [each.measures for each in (*self._described, world) if each is not None]
         fleets = declared(self.draft.data, "fleets").values()
         stations = [each.station for each in self.parts.nodes.values() if each.station is not None]
         written = {key for fleet in fleets if isinstance(fleet, dict) for key in fleet}
         written |= {"mcu" for station in stations if station.mcu is not None}
         made_of = [measure for key, measure in HARDWARE_MEASURES.items() if key in written]
         return frozenset(made_of).union(*present)
+
+    @property
+    def _has_world(self) -> bool:
+        return self.draft.data.get("world") is not None
 
     @cached_property
     def _is_complete(self) -> bool:
@@ -311,7 +325,10 @@ class ClaimChecks:
             message = "the warm-up is as long as the run, so nothing would be judged"
             self._report(self.draft.value_at(("run", "warm_up")), "E046", message)
         if run.stop_when is not None:
-            self._check_expression(("run", "stop_when"), run.stop_when)
+            path = ("run", "stop_when")
+            parsed = self._parsed(path, run.stop_when)
+            if parsed is not None:
+                self._check_names(path, run.stop_when, parsed)
 
 
 def _text(form: Any, key: str) -> str:
