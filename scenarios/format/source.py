@@ -32,6 +32,8 @@ _FALSE = frozenset({"false", "False", "FALSE"})
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _OTHER_BASE = re.compile(r"0x[0-9a-fA-F]{1,15}|0o[0-7]{1,20}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+NUMBER = re.compile(rf"(?:{_INTEGER.pattern}|{_OTHER_BASE.pattern}|{_FLOAT.pattern})\Z")
+"""A plain scalar that may be read as a number."""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ import yaml
 
 from scenarios.format.issues import Issue, Span, issue_at, listed, suggestion
 from scenarios.format.schema import OpenForm, Scenario, VariantForm, schema_of, written_keys
-from scenarios.format.source import Keys, Source
+from scenarios.format.source import NUMBER, Keys, Source
 
 BASE = "base"
 MOST_VARIANTS = 200
@@ -227,10 +227,22 @@ class Resolved(NamedTuple):
     sha256: str
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes also the texts that are numbers in YAML 1.2 only, such as 1e3 and 0o17."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+
+
 def resolve(data: Mapping[str, Any]) -> Resolved:
     """Print a variant's data as YAML. Equal data gives equal text, however the file was laid out."""
-    body = yaml.safe_dump(
-        _in_order(data, ()), sort_keys=False, allow_unicode=True, default_flow_style=False, width=100
+    body = yaml.dump(
+        _in_order(data, ()),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=100,
     )
     return Resolved(body, hashlib.sha256(body.encode()).hexdigest())
 

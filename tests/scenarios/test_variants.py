@@ -171,3 +171,15 @@ def test_sensitivity_gives_the_first_variant_a_low_and_a_high_value():
             "first nodes.a.buffer=20 messages",
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1e3", "0o17", "0x1F", "12", "1.5", "+1", ".5", "5.", "-1E+2", "true", "null", "~", "", "no", "12:30"],
+)
+def test_a_text_stays_a_text_when_it_is_printed(text):
+    """YAML 1.2 reads more numbers than the printer's YAML 1.1."""
+    data = {"title": text, "x": [text]}
+
+    assert parse(resolve({"title": text}).text).data == {"title": text}
+    assert parse(resolve({"nodes": data}).text).data == {"nodes": {"title": text, "x": [text]}}
