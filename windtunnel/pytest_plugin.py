@@ -1,7 +1,7 @@
 """pytest collects `*.scenario.yaml`: one item a variant and requirement.
 
-Tags of the scenario and the requirement become markers. Results are kept under the hash of variant, seed and
-version in pytest's cache folder, so any worker and any later run of the same file uses them again.
+Tags of the scenario and the requirement become markers. Results are kept in pytest's cache under the hash of
+variant, seed, versions and our own files, so any worker and any later run of the same file uses them again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".scenario.yaml"
 LOCK_TIMEOUT_S: Final = 600.0
 LOCK_POLL_S: Final = 0.1
+PACKAGES_THAT_RUN: Final = ("twin", "network", "devices_models", "scenarios")
+MARKS_OF_PYTEST: Final = frozenset(
+    {"skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings", "timeout"}
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,8 +78,10 @@ class ScenarioCollector(pytest.File):
 
 
 def _marker(config: pytest.Config, tag: str) -> str:
-    """The tag as a marker, made known to a strict pytest."""
+    """The tag as a marker, made known to a strict pytest; one that would change a verdict gets a prefix."""
     name = re.sub(r"\W", "_", tag)
+    if name in MARKS_OF_PYTEST:
+        name = f"tag_{name}"
     line = f"{name}: scenarios tagged {tag!r}"
     if line not in config.getini("markers"):
         config.addinivalue_line("markers", line)
@@ -155,16 +162,30 @@ def _leg(hop: Any) -> str:
 
 def kept_result(config: pytest.Config, variant: Variant) -> VariantResult:
     """The variant's result: kept under the hash of what determines it, or run now, once whoever asks."""
-    from scenarios.results import VariantResult, decode, encode
+    from scenarios.results import encode
     from scenarios.store import write
 
+    if getattr(config, "cache", None) is None:  # switched off by -p no:cacheprovider
+        return _run(config, variant)
     path = _cache_file(config, variant)
     with _locked(path.with_suffix(".lock")):
-        if path.exists():
-            return decode(path.read_bytes(), VariantResult)
-        result = _run(config, variant)
-        write(path, encode(result))
-        return result
+        kept = _read(path)
+        if kept is None:
+            kept = _run(config, variant)
+            write(path, encode(kept))
+        return kept
+
+
+def _read(path: Path) -> VariantResult | None:
+    """What was kept; None if nothing was, or if it is damaged."""
+    import msgspec
+
+    from scenarios.results import VariantResult, decode
+
+    try:
+        return decode(path.read_bytes(), VariantResult)
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _run(config: pytest.Config, variant: Variant) -> VariantResult:
@@ -185,26 +206,33 @@ def _cache_file(config: pytest.Config, variant: Variant) -> Path:
 
     asked = [config.getoption("--scenario-seed"), config.getoption("--scenario-replications")]
     versions = [package_version(name) for name in PACKAGES]
-    text = repr([variant.hash, _contents(variant), asked, __version__, versions])
-    folder = config.rootpath / ".pytest_cache" / "windtunnel"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    text = repr([variant.hash, _contents(variant), _own_files(), asked, __version__, versions])
+    return config.cache.mkdir("windtunnel") / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
-def _contents(variant: Variant) -> list[tuple[str, int]]:
-    """Name and date of every file that the scenario reads and of every module that runs it."""
-    import scenarios
-
+def _contents(variant: Variant) -> list[tuple[str, str]]:
+    """Name and SHA-256 of every file that the scenario reads."""
     named = [str(site.scene) for site in variant.scenario.sites.values() if isinstance(site.scene, str)]
     named += [link.trace for link in variant.scenario.links if link.trace]
     named += [
         str(fleet.options["file"]) for fleet in variant.scenario.fleets.values() if "file" in fleet.options
     ]
-    files = [variant.folder / name for name in named]
+    return [(name, _sha256(path)) for name in named if (path := variant.folder / name).is_file()]
+
+
+@cache
+def _own_files() -> str:
+    """The SHA-256 of every module and data file of the packages that run a scenario."""
+    import scenarios
+
     home = Path(scenarios.__file__).parent.parent
-    for package in ("twin", "network", "devices_models", "scenarios"):
-        files += sorted((home / package).rglob("*.py"))
-    return [(path.name, path.stat().st_mtime_ns) for path in files if path.exists()]
+    files = [path for name in PACKAGES_THAT_RUN for path in (home / name).rglob("*") if path.is_file()]
+    found = sorted((str(path.relative_to(home)), _sha256(path)) for path in files if path.suffix != ".pyc")
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """Scenarios as tests: what a user's own pytest collects, runs, shows and keeps."""
 
+import os
 import re
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from windtunnel import pytest_plugin
 
 SCENARIO = """\
 scenario: 1
@@ -35,6 +39,7 @@ requirements:
     tags: [night]
 run: {duration: 20 s, seed: 1}
 """
+KEPT = ".pytest_cache/d/windtunnel"
 SETTINGS = "[pytest]\naddopts = --strict-markers\n"
 
 
@@ -141,7 +146,7 @@ def test_junit_carries_verdict_value_and_seeds(run, tmp_path):
 
 def test_a_second_run_simulates_nothing(run, tmp_path):
     """Results are kept; a change of the scenario asks for new ones."""
-    kept = tmp_path / ".pytest_cache" / "windtunnel"
+    kept = tmp_path / KEPT
     run("-q")
     before = {path.name: path.stat().st_mtime_ns for path in kept.glob("*.json")}
     again = run("-q")
@@ -154,19 +159,70 @@ def test_a_second_run_simulates_nothing(run, tmp_path):
     assert len(list(kept.glob("*.json"))) == 4
 
 
+def test_a_damaged_result_is_simulated_again_and_cache_clear_forgets_all(run, tmp_path):
+    """Half a file is no result; pytest's own option empties our part of its cache too."""
+    run("-q", "-k", "edge and close")
+    [result] = (tmp_path / KEPT).glob("*.json")
+    whole = result.read_bytes()
+    result.write_bytes(whole[:100])
+    done = run("-q", "-k", "edge and close")
+
+    assert (done.returncode, len(result.read_bytes()) > 100) == (0, True)
+    run("--collect-only", "-q", "--cache-clear")
+    assert not result.exists()
+
+
+def test_the_key_of_a_result_is_content_and_not_date(tmp_path):
+    """A file that was only touched keeps its results; another content has others."""
+    path = tmp_path / "times.csv"
+    path.write_text("seconds\n1\n", encoding="utf-8")
+    variant = SimpleNamespace(
+        folder=tmp_path,
+        scenario=SimpleNamespace(
+            sites={}, links=[], fleets={"a": SimpleNamespace(options={"file": "times.csv"})}
+        ),
+    )
+    before = pytest_plugin._contents(variant)
+    os.utime(path, (1, 1))
+
+    assert pytest_plugin._contents(variant) == before
+    path.write_text("seconds\n2\n", encoding="utf-8")
+    os.utime(path, (1, 1))
+    assert pytest_plugin._contents(variant) != before
+
+
+def test_data_that_the_product_ships_is_part_of_the_key(monkeypatch):
+    """Figures of links and sites decide results as code does."""
+    read: list[str] = []
+    monkeypatch.setattr(pytest_plugin, "_sha256", lambda path: read.append(path.as_posix()) or "")
+    pytest_plugin._own_files.__wrapped__()
+
+    for folder in ("network/data/", "scenarios/data/", "devices_models/world/data/", "twin/kernel/"):
+        assert any(folder in path for path in read), folder
+
+
+def test_a_tag_named_as_a_mark_of_pytest_changes_no_verdict(run, tmp_path):
+    """`skip` and `xfail` are tags like others, with a prefix."""
+    replace(tmp_path, "cloud: {fails: [close]}", "cloud: {}")
+    replace(tmp_path, "tags: [smoke]", "tags: [skip, xfail]")
+    done = run("-q", "-k", "cloud", "-m", "tag_skip and tag_xfail")
+
+    assert (done.returncode, "1 failed, 1 passed" in done.stdout) == (1, True)
+
+
 def test_two_workers_share_one_result(run, tmp_path):
     """Each variant is simulated once, whoever asks first."""
     done = run("-q", "-n", "2")
 
     assert (done.returncode, "4 passed" in done.stdout) == (0, True)
-    kept = tmp_path / ".pytest_cache" / "windtunnel"
+    kept = tmp_path / KEPT
     assert sorted(path.suffix for path in kept.iterdir()) == [".json", ".json"]
 
 
 def test_a_lock_left_by_a_killed_process_holds_nobody_up(run, tmp_path):
     """The next run sees that its owner is gone."""
     run("-q", "-k", "edge and close")
-    kept = tmp_path / ".pytest_cache" / "windtunnel"
+    kept = tmp_path / KEPT
     [result] = kept.glob("*.json")
     owner = subprocess.Popen([sys.executable, "-c", ""])
     owner.wait()
