@@ -65,7 +65,7 @@ def expand(source: Source) -> tuple[list[Draft], list[Issue]]:
     """Every variant of a scenario: the base alone if it names none. At most 200."""
     base = {key: value for key, value in source.data.items() if key not in MULTIPLIERS}
     drafts: list[Draft] = []
-    issues: list[Issue] = []
+    issues = [*_name_issues(source), *_repetitions(source)]
     cases = list(islice(_cases(source), MOST_VARIANTS + 1))
     if len(cases) > MOST_VARIANTS:
         advice = "run fewer values, or split the file"
@@ -77,6 +77,44 @@ def expand(source: Source) -> tuple[list[Draft], list[Issue]]:
             _apply(draft, override, issues)
         drafts.append(draft)
     return drafts, list(dict.fromkeys(issues))
+
+
+def _name_issues(source: Source) -> Iterator[Issue]:
+    """Variants without a name, and matrix values whose variants would go by the same name."""
+    for variant in source.data.get("variants") or ():
+        if not variant.strip():
+            advice = "results are found by the variant's name"
+            yield issue_at(
+                source.key_at(("variants", variant)), "E043", "a variant needs a name", advice=advice
+            )
+    for key, values in (source.data.get("matrix") or {}).items():
+        words = [_word(value) for value in values]
+        for index, word in enumerate(words):
+            if word in words[:index]:
+                message = f"two values of the matrix key '{key}' make variants of one name, '{key}={word}'"
+                place = source.value_at(("matrix", key, index))
+                yield issue_at(place, "E043", message, advice="leave one of them out")
+
+
+def _repetitions(source: Source) -> Iterator[Issue]:
+    """Keys that a variant overrides twice, once dotted and once nested."""
+    for variant, written in (source.data.get("variants") or {}).items():
+        seen: set[tuple[str, ...]] = set()
+        for override in _overrides(variant, written or {}):
+            for path, origin in _leaves(override.path, override.value, override.origin):
+                if path in seen:
+                    message = f"the variant '{variant}' overrides '{_dotted(path)}' twice"
+                    yield issue_at(source.key_at(origin), "E042", message, advice="keep one of the two")
+                seen.add(path)
+
+
+def _leaves(path: tuple[str, ...], value: Any, origin: Keys) -> Iterator[tuple[tuple[str, ...], Keys]]:
+    """The path of every single value of an override, and where it is written."""
+    if not isinstance(value, dict) or not value:
+        yield path, origin
+        return
+    for key, inner in value.items():
+        yield from _leaves((*path, key), inner, (*origin, key))
 
 
 def swings(source: Source) -> tuple[list[tuple[str, Draft, Draft]], list[Issue]]:
@@ -100,16 +138,20 @@ def _cases(source: Source) -> Iterator[tuple[str, str, list[Override]]]:
     variants: Mapping[str, Any] = source.data.get("variants") or {BASE: {}}
     matrix: Mapping[str, list[Any]] = source.data.get("matrix") or {}
     for variant, written in variants.items():
-        own = [
-            Override(tuple(key.split(".")), value, ("variants", variant, key))
-            for key, value in (written or {}).items()
-            if key not in RESERVED and not key.startswith("x-")
-        ]
+        own = _overrides(variant, written or {})
         for indices in product(*(range(len(values)) for values in matrix.values())):
             chosen = list(zip(matrix, indices))
             extra = [Override(tuple(k.split(".")), matrix[k][i], ("matrix", k, i)) for k, i in chosen]
             suffix = "".join(f" {key}={_word(matrix[key][i])}" for key, i in chosen)
             yield variant + suffix, variant, own + extra
+
+
+def _overrides(variant: str, written: Mapping[str, Any]) -> list[Override]:
+    return [
+        Override(tuple(key.split(".")), value, ("variants", variant, key))
+        for key, value in written.items()
+        if key not in RESERVED and not key.startswith("x-")
+    ]
 
 
 def _word(value: Any) -> str:

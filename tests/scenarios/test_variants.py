@@ -183,3 +183,42 @@ def test_a_text_stays_a_text_when_it_is_printed(text):
 
     assert parse(resolve({"title": text}).text).data == {"title": text}
     assert parse(resolve({"nodes": data}).text).data == {"nodes": {"title": text, "x": [text]}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "code", "message", "line"),
+    [
+        (
+            "matrix: {run.seed: [7, 8, 7]}",
+            "E043",
+            "two values of the matrix key 'run.seed' make variants of one name, 'run.seed=7'",
+            8,
+        ),
+        (
+            'matrix: {run.seed: [7, "7"]}',
+            "E043",
+            "two values of the matrix key 'run.seed' make variants of one name, 'run.seed=7'",
+            8,
+        ),
+        ('variants: {"": {}}', "E043", "a variant needs a name", 8),
+        ('variants: {" ": {}}', "E043", "a variant needs a name", 8),
+        (
+            "variants:\n  v:\n    nodes.gateway.at: x\n    nodes: {gateway: {at: y}}",
+            "E042",
+            "the variant 'v' overrides 'nodes.gateway.at' twice",
+            11,
+        ),
+    ],
+)
+def test_what_would_hide_a_variant_or_a_value_is_an_error(sections, code, message, line):
+    """One of the two would silently be lost."""
+    _, issues = expand(parse(f"{BASE}{sections}\n"))
+
+    assert [(each.code, each.message, each.line) for each in issues] == [(code, message, line)]
+
+
+def test_different_values_below_one_key_may_be_dotted_and_nested():
+    """Only the same value twice is a contradiction."""
+    data = _variant("{nodes.gateway.at: x, nodes: {gateway: {buffer: 5 messages}}}").data
+
+    assert (data["nodes"]["gateway"]["at"], data["nodes"]["gateway"]["buffer"]) == ("x", "5 messages")
