@@ -66,9 +66,7 @@ class Record:
     def samples(self, measure: str) -> Sequence[Sample]:
         """All samples of a measure after the warm-up, oldest first."""
         samples = self._assembly.kernel.observations.samples(measure)
-        return (
-            [sample for sample in samples if sample.at_s >= self.warm_up_s] if self.warm_up_s else samples
-        )
+        return [sample for sample in samples if sample.at_s >= self.warm_up_s] if self.warm_up_s else samples
 
     def nodes_of(self, measure: str) -> Sequence[str]:
         """The nodes that report this measure, also those that never did."""
