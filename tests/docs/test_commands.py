@@ -36,7 +36,7 @@ def test_every_command_has_arguments_that_exist(blocks):
         if words[0] == "windtunnel":
             parser().parse_args(words[1:])
         if words[:2] == ["python3", "dev.py"]:
-            assert f'case "{words[2]}"' in (ROOT / "dev.py").read_text("utf-8")
+            assert f'command == "{words[2]}"' in (ROOT / "dev.py").read_text("utf-8")
 
 
 @pytest.mark.timeout(300)
