@@ -61,7 +61,11 @@ class Record:
         self._assembly = assembly
         self._nodes_of = nodes_of
         self.warm_up_s = assembly.scenario.run.warm_up_s
-        self.duration_s = assembly.kernel.now
+
+    @property
+    def duration_s(self) -> float:
+        """How long it has lasted: `stop_when` asks while it still runs."""
+        return self._assembly.kernel.now
 
     def samples(self, measure: str) -> Sequence[Sample]:
         """All samples of a measure after the warm-up, oldest first."""

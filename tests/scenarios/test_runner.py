@@ -174,3 +174,12 @@ def test_blueprints_are_made_once_a_process_and_their_number_is_bounded(scenario
 
     assert len(first) == len(runner._BLUEPRINTS) == 1
     assert first.keys() != runner._BLUEPRINTS.keys()
+
+
+def test_a_run_may_end_by_a_rate(tmp_path):
+    """The rate is over the time that has passed when `stop_when` is asked, every ten seconds."""
+    path = tmp_path / "ending.scenario.yaml"
+    text = SCENARIO.replace("{duration: 10 s,", '{duration: 60 s, stop_when: "rate(request) > 0.1 /s",')
+    path.write_text(text, encoding="utf-8")
+
+    assert runner.replicate(load(path).variant("near"), 5).duration_s == pytest.approx(10.0)
