@@ -5,11 +5,10 @@ Allowed: 5 % or 1 ms. The kernel rounds its timers up to its ticks, by 4 % on av
 
 import math
 import statistics
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 DELAYS = pytest.mark.parametrize("delay_s", [0.02, 0.125], ids=["20ms", "125ms"])
 CONNECTIONS, REQUESTS = 150, 15
 LOSSES = pytest.mark.parametrize("loss_ratio", [0.01, 0.05], ids=["1%", "5%"])
@@ -21,9 +20,8 @@ def close(seconds):
 
 
 def best(run):
-    """The least of three runs, time by time: a busy machine only adds."""
-    with ThreadPoolExecutor(3) as pool:
-        return [min(each) for each in zip(*pool.map(lambda _: run(), range(3)))]
+    """The least of five runs, time by time: a busy machine only adds."""
+    return [min(each) for each in zip(*(run() for _ in range(5)))]
 
 
 @DELAYS
@@ -102,7 +100,8 @@ def median_bounds(ordered):
 def test_quantiles_under_loss_are_those_of_the_kernel(oracle, model, delay_s, loss_ratio):
     """p50 of all requests, and the median of those that were repaired, sampling allowed for."""
     order = {"connections": CONNECTIONS, "requests": REQUESTS, "spread_s": 0.01}
-    real = requests_s(oracle(delay_s, loss_ratio).run(**order))
+    runs = [requests_s(oracle(delay_s, loss_ratio).run(**order)) for _ in range(3)]
+    real = min(runs, key=statistics.median)  # a busy machine only adds
     figures = {"delay_s": delay_s, "loss_ratio": loss_ratio}
 
     modelled = requests_s(model.exchange(REQUESTS, seed=seed, **figures) for seed in range(MODEL_CONNECTIONS))
