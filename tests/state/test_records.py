@@ -1,0 +1,115 @@
+import math
+from dataclasses import dataclass, field
+
+import pytest
+
+from twin.message import Message
+from twin.state.records import STALE_DEADLINES, Record, Records, Transaction
+from twin.state.twins import Twins
+
+
+class Egg(Record, frozen=True):
+    """A record that is done at its deadline."""
+
+    name: str
+    boiled_count: int = 0
+
+
+@dataclass
+class Kitchen:
+    """Boils eggs: a component."""
+
+    filters: tuple[str, ...] = ("kitchen/+/boil",)
+    kinds: dict[str, type[Record]] = field(default_factory=lambda: {"egg": Egg})
+
+    def handle(self, message, transaction):
+        name = message.topic.split("/")[1]
+        transaction.put("egg", name, Egg(name=name, due_s=transaction.now_s + 4.0))
+        transaction.publish(f"kitchen/{name}/boil/accepted", {"name": name})
+
+    def expire(self, kind, key, transaction):
+        egg = transaction.records.get(kind, key)
+        transaction.put(kind, key, Egg(name=egg.name, boiled_count=egg.boiled_count + 1))
+        transaction.observe("boiled")
+
+
+@pytest.fixture
+def twins():
+    return Twins([Kitchen()])
+
+
+def test_a_message_changes_records_and_says_what_to_keep_and_publish(twins):
+    """One transaction holds the change, for the journal, and the answer."""
+    transaction = twins.handle(Message("kitchen/a/boil"), 10.0)
+
+    assert [change[:3] for change in transaction.changes] == [("put", "egg", "a")]
+    assert [message.topic for message in transaction.messages] == ["kitchen/a/boil/accepted"]
+    assert twins.next_due_s() == 14.0
+
+
+def test_a_message_that_nobody_takes_changes_nothing(twins):
+    """An unknown topic is nobody's."""
+    transaction = twins.handle(Message("garage/a/boil"), 10.0)
+
+    assert (transaction.changes, transaction.messages) == ([], [])
+
+
+def test_a_deadline_comes_once_and_not_before_its_time(twins):
+    """The component gives the record a new deadline, or none."""
+    twins.handle(Message("kitchen/a/boil"), 10.0)
+
+    assert twins.elapse(13.9).changes == []
+    assert twins.elapse(14.0).observations == [("boiled", 1.0)]
+    assert twins.elapse(99.0).changes == []
+    assert twins.next_due_s() == math.inf
+
+
+def test_a_later_record_takes_the_older_ones_deadline_away(twins):
+    """Only the record that stands falls due."""
+    twins.handle(Message("kitchen/a/boil"), 10.0)
+    twins.handle(Message("kitchen/a/boil"), 12.0)
+
+    assert twins.elapse(14.0).changes == []
+    assert twins.next_due_s() == 16.0
+
+
+def test_a_fork_goes_its_own_way(twins):
+    """What happens in a branch does not happen here, and the other way round."""
+    twins.handle(Message("kitchen/a/boil"), 10.0)
+    branch = twins.fork()
+    branch.elapse(14.0)
+    twins.handle(Message("kitchen/b/boil"), 11.0)
+
+    assert twins.records.get("egg", "a").boiled_count == 0
+    assert branch.records.get("egg", "a").boiled_count == 1
+    assert branch.records.get("egg", "b") is None
+    assert twins.next_due_s() == 14.0
+
+
+def test_deadlines_that_were_passed_over_are_forgotten(twins):
+    """A record whose deadline is put off for ever does not fill the memory."""
+    for second in range(10 * STALE_DEADLINES):
+        twins.handle(Message("kitchen/a/boil"), float(second))
+
+    assert len(twins.records._deadlines) <= STALE_DEADLINES + 2
+    assert twins.next_due_s() == 10 * STALE_DEADLINES + 3.0
+
+
+def test_a_removed_record_falls_not_due():
+    """Its deadline goes with it."""
+    records = Records()
+    transaction = Transaction(records, 0.0)
+    transaction.put("egg", "a", Egg(name="a", due_s=1.0))
+    transaction.remove("egg", "a")
+
+    assert records.take_due(2.0) is None
+    assert [change.what for change in transaction.changes] == ["put", "remove"]
+
+
+def test_a_note_stands_in_the_journal_only():
+    """It changes no record."""
+    transaction = Transaction(Records(), 0.0)
+    transaction.note("audit", "a", {"verb": "publish"})
+
+    assert list(transaction.records) == []
+    assert transaction.changes[0].entry == {"verb": "publish"}

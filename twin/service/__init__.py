@@ -1,0 +1,1 @@
+"""The twin as a running service: stores, a real broker, an HTTP API."""
