@@ -1,0 +1,1 @@
+"""Who is there, what they are, and who may do what: things, groups, certificates, policies, audit."""
