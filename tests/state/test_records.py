@@ -1,6 +1,7 @@
 import math
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from twin.message import Message
@@ -113,3 +114,61 @@ def test_a_note_stands_in_the_journal_only():
 
     assert list(transaction.records) == []
     assert transaction.changes[0].entry == {"verb": "publish"}
+
+
+def test_an_undone_transaction_leaves_no_trace(twins):
+    """What could not be kept never was: records, their deadlines, and nothing to publish."""
+    twins.handle(Message("kitchen/a/boil"), 10.0)
+    before = list(twins.records)
+    transaction = twins.handle(Message("kitchen/a/boil"), 12.0)
+    transaction.put("egg", "b", Egg(name="b"))
+    transaction.remove("egg", "a")
+    transaction.undo()
+
+    assert list(twins.records) == before
+    assert (transaction.changes, transaction.messages) == ([], [])
+    assert twins.next_due_s() == 14.0
+
+
+def test_a_deadline_that_was_undone_comes_again(twins):
+    """Time led to nothing if what it led to was not kept."""
+    twins.handle(Message("kitchen/a/boil"), 10.0)
+    twins.elapse(14.0).undo()
+
+    assert twins.next_due_s() == 14.0
+    assert twins.elapse(15.0).observations == [("boiled", 1.0)]
+
+
+class Oven(Kitchen):
+    """Breaks after it has changed something."""
+
+    def handle(self, message, transaction):
+        super().handle(message, transaction)
+        raise ZeroDivisionError
+
+    def expire(self, kind, key, transaction):
+        super().expire(kind, key, transaction)
+        raise ZeroDivisionError
+
+
+def test_a_component_that_fails_leaves_nothing_half_done():
+    """The records stand as before, and a deadline that was not dealt with comes again."""
+    twins = Twins([Oven()])
+
+    with pytest.raises(ZeroDivisionError):
+        twins.handle(Message("kitchen/a/boil"), 10.0)
+    assert list(twins.records) == []
+
+    twins.records.put("egg", "a", Egg(name="a", due_s=11.0))
+    with pytest.raises(ZeroDivisionError):
+        twins.elapse(12.0)
+    assert twins.records.get("egg", "a").boiled_count == 0
+    assert twins.next_due_s() == 11.0
+
+
+def test_a_record_comes_back_from_json_as_it_was():
+    """Infinity, which JSON lacks, is the default and is left out."""
+    egg = Egg(name="a", boiled_count=2)
+
+    assert msgspec.json.encode(egg) == b'{"name":"a","boiled_count":2}'
+    assert msgspec.json.decode(msgspec.json.encode(egg), type=Egg) == egg

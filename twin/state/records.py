@@ -8,7 +8,7 @@ and what is to be published once that is done.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
@@ -22,8 +22,12 @@ STALE_DEADLINES: Final = 64
 """So many passed-over deadlines, and as many as there are records, before the heap is made anew."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One immutable record. Something falls due at `due_s` (seconds, absolute; infinite: nothing does)."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """One immutable record. Something falls due at `due_s` (seconds, absolute; infinite: nothing does).
+
+    As JSON it leaves out what equals its default: JSON has no infinity, and a field that came later is
+    read from an older journal as its default.
+    """
 
     due_s: float = math.inf
 
@@ -87,6 +91,11 @@ class Records:
             return None
         return heappop(self._deadlines)
 
+    def give_back(self, deadlines: Iterable[Deadline]) -> None:
+        """Deadlines that were taken and not dealt with come again."""
+        for deadline in deadlines:
+            heappush(self._deadlines, deadline)
+
     def fork(self) -> Records:
         """The same records, free to go another way from here."""
         branch = Records()
@@ -107,7 +116,8 @@ class Records:
 class Change(NamedTuple):
     """One change, as the journal keeps it: the new record, or None if it was removed.
 
-    A "note" changes no record: its `entry`, shaped as JSON, stands in the journal only.
+    A "note" changes no record: its `entry`, shaped as JSON, stands in the journal only. `before` is the
+    record that stood in its place.
     """
 
     what: Literal["put", "remove", "note"]
@@ -115,6 +125,7 @@ class Change(NamedTuple):
     key: str
     record: Record | None = None
     entry: Any = None
+    before: Record | None = None
 
 
 @dataclass(slots=True)
@@ -132,13 +143,15 @@ class Transaction:
 
     def put(self, kind: str, key: str, record: Record) -> None:
         """Keep a record in place of an older one."""
+        before = self.records.get(kind, key)
         self.records.put(kind, key, record)
-        self.changes.append(Change("put", kind, key, record))
+        self.changes.append(Change("put", kind, key, record, None, before))
 
     def remove(self, kind: str, key: str) -> None:
         """Forget a record."""
+        before = self.records.get(kind, key)
         self.records.remove(kind, key)
-        self.changes.append(Change("remove", kind, key))
+        self.changes.append(Change("remove", kind, key, None, None, before))
 
     def note(self, kind: str, key: str, entry: Any) -> None:
         """Write into the journal without changing a record."""
@@ -152,6 +165,16 @@ class Transaction:
     def observe(self, measure: str, value: float = 1.0) -> None:
         """Record a measured value."""
         self.observations.append((measure, value))
+
+    def undo(self) -> None:
+        """Put back what stood before, because this was not kept; of several the last is undone first."""
+        for change in reversed(self.changes):
+            if change.before is not None:
+                self.records.put(change.kind, change.key, change.before)
+            elif change.what == "put":
+                self.records.remove(change.kind, change.key)
+        self.changes.clear()
+        self.messages.clear()
 
 
 class Component(Protocol):

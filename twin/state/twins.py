@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from twin.message import Message
 from twin.mqtt.topics import FilterTree
-from twin.state.records import Component, Record, Records, Transaction
+from twin.state.records import Component, Deadline, Record, Records, Transaction
 
 
 @dataclass(slots=True)
@@ -40,10 +40,14 @@ class Twins:
         return {kind: record for component in self.components for kind, record in component.kinds.items()}
 
     def handle(self, message: Message, now_s: float) -> Transaction:
-        """What a message leads to."""
+        """What a message leads to; if a component fails, nothing."""
         transaction = Transaction(self.records, now_s)
-        for number in sorted(self.takers.match(message.topic)):
-            self.components[number].handle(message, transaction)
+        try:
+            for number in sorted(self.takers.match(message.topic)):
+                self.components[number].handle(message, transaction)
+        except BaseException:
+            transaction.undo()
+            raise
         return transaction
 
     def next_due_s(self) -> float:
@@ -51,10 +55,17 @@ class Twins:
         return self.records.next_due_s()
 
     def elapse(self, now_s: float) -> Transaction:
-        """What time alone leads to, oldest deadline first."""
+        """What time alone leads to, oldest deadline first; if a component fails, nothing."""
         transaction = Transaction(self.records, now_s)
-        while (deadline := self.records.take_due(now_s)) is not None:
-            self.owners[deadline.kind].expire(deadline.kind, deadline.key, transaction)
+        taken: list[Deadline] = []
+        try:
+            while (deadline := self.records.take_due(now_s)) is not None:
+                taken.append(deadline)
+                self.owners[deadline.kind].expire(deadline.kind, deadline.key, transaction)
+        except BaseException:
+            transaction.undo()
+            self.records.give_back(taken)
+            raise
         return transaction
 
     def fork(self) -> Twins:
