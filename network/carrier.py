@@ -13,12 +13,13 @@ from network.link import Link, Transport
 from network.media.ride import IN_MEDIUM, Ride
 from network.mqtt_sn import MqttSn
 from network.quic import Quic
-from network.topology import Path, Topology
+from network.topology import Path, Topology, node_of
 from network.transport import Tcp
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
 
 HOLD_LIMIT = 10_000
+DATAGRAM_HEADER_BYTES = 28  # IPv4 20, UDP 8
 CONFIRMED = (Coap, MqttSn)
 
 Carried: TypeAlias = Any  # a Flight, whose `path`, `hop` and `size_bytes` belong to the carrier
@@ -56,6 +57,27 @@ class Network:
         flight.hop = -1
         flight.size_bytes = len(flight.message.payload)
         self._advance(flight)
+
+    def carry_datagram(self, flight: Carried, timeline: Timeline) -> None:
+        """Move the flight as a datagram, whatever transport the path's links have for others."""
+        if self._version != self.topology.version:
+            self._renew(timeline)
+        path = self.topology.path(flight.source, flight.to)
+        if path is None:
+            timeline.lose(flight, flight.source, "no route")
+            return
+        flight.path = path
+        flight.hop = -1
+        flight.size_bytes = len(flight.message.payload) + DATAGRAM_HEADER_BYTES
+        self._advance(flight)
+
+    def forget(self, source: str, to: str) -> None:
+        """The connection of two ends is over on both sides: keep nothing of it."""
+        self._connections.forget(source, to)
+        self._connects.pop(frozenset((source, to)), None)
+        for pair in ((source, to), (to, source)):
+            self._transports.pop(pair, None)
+            self._connected.pop(pair, None)
 
     def border_bytes(self) -> dict[tuple[str, str], int]:
         """Personal bytes carried over each border, by (country left, country entered)."""
@@ -171,7 +193,7 @@ class Network:
     def _may_connect(self, flight: Carried, tcp: Transport) -> bool:
         self._connects[frozenset((flight.source, flight.to))] += 1
         for refusal in self._refusals:
-            cause = refusal(flight.source, flight.to, tcp)
+            cause = refusal(node_of(flight.source), node_of(flight.to), tcp)
             if cause is not None:
                 self._timeline.lose(flight, flight.source, cause)
                 return False

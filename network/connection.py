@@ -91,6 +91,12 @@ class Connections:
             self._close(source, to, cause)
         return pairs
 
+    def forget(self, source: str, to: str) -> None:
+        """Keep nothing of a connection that is over."""
+        self._close(source, to, "connection closed")
+        self._paths.pop((source, to), None)
+        self._paths.pop((to, source), None)
+
     def _begin(self, flight: Carried, segment: Segment, tcp: Connected) -> None:
         """Start the handshake that goes before a "connect"."""
         segment.last_leg = len(tcp.handshake_bytes)

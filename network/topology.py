@@ -11,6 +11,15 @@ from twin.errors import InputError
 
 Path = tuple[Link, ...]
 Listener = Callable[[str, str, bool], None]
+PORT_MARK = "#"
+
+
+def node_of(end: str) -> str:
+    """The node of one end of a connection: `gateway#7` is connection 7 of the node `gateway`.
+
+    A simulated node has one connection with another and needs no number; a real one has many.
+    """
+    return end.partition(PORT_MARK)[0]
 
 
 class Topology:
@@ -83,6 +92,7 @@ class Topology:
 
     def path(self, source: str, to: str) -> Path | None:
         """The links from source to destination, or None if none are up."""
+        source, to = node_of(source), node_of(to)
         if source == to:
             return ()
         tail: dict[str, Link] = {}
@@ -97,6 +107,7 @@ class Topology:
 
     def nominal_path(self, source: str, to: str) -> Path | None:
         """The path if every link were up: what the transport of a pair is decided by."""
+        source, to = node_of(source), node_of(to)
         if source not in self.graph or to not in self.graph:
             return None
         try:
