@@ -2,6 +2,7 @@
 
 WindtunnelError
  |- InputError               bad input of a user; the command line ends with exit code 2
+ |   `- RefusedError         a request to the twins that changed nothing, with the code of HTTP
  |- MissingEnvironmentError  something the machine lacks, with the line that installs it; exit code 4
  |- ConservationError        the message ledger of a run does not add up: a defect of ours
  `- LimitError               a named bound of a run was hit
@@ -28,3 +29,11 @@ class ConservationError(WindtunnelError):
 
 class LimitError(WindtunnelError):
     """A bound on events, observations or time was hit; the message names the bound."""
+
+
+class RefusedError(InputError):
+    """A request to the twins that is refused and changed nothing; `code` is that of HTTP."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
