@@ -83,6 +83,15 @@ def test_a_command_waits_for_the_session(twins):
     assert stand(twins, late).stage == "expired"
 
 
+def test_a_birth_told_twice_sends_nothing_twice(twins):
+    """Only another session is asked again."""
+    issue(twins, wait_for_session=True, retries=3)
+
+    assert len(online(twins, 1.0).messages) == 1
+    assert len(online(twins, 1.5).messages) == 0
+    assert len(online(twins, 2.0, session=2).messages) == 1
+
+
 def test_an_unanswered_command_is_sent_again_with_the_same_id(twins):
     """As often as asked, evenly over the time there is; an answer ends that."""
     command, _ = issue(twins, timeout_s=9.0, retries=2)
@@ -271,7 +280,8 @@ class Conversation(RuleBasedStateMachine):
         except RefusedError:
             assert len(commands(self.twins.records, is_open=True)) == 5
             return
-        self.issued.append((command, retries))
+        if transaction.changes:
+            self.issued.append((command, retries))
         self.take(transaction)
 
     @precondition(lambda self: self.issued)
@@ -301,6 +311,7 @@ class Conversation(RuleBasedStateMachine):
     def none_is_sent_too_often(self):
         for command, retries in self.issued:
             assert self.sent.get(command.id, 0) <= retries + 1
+        assert set(self.sent) <= {command.id for command, _ in self.issued}
 
     @invariant()
     def what_is_open_is_listed(self):

@@ -67,6 +67,7 @@ class Command(Record, frozen=True):
     retry_s: float = math.inf
     sent_count: int = 0
     sent_s: float | None = None
+    sent_session: int = -1
     acked_s: float | None = None
     ended_s: float | None = None
     code: int | None = None
@@ -309,6 +310,7 @@ class Commands:
             stage="sent",
             sent_count=command.sent_count + 1,
             sends_left=sends_left,
+            sent_session=_session(transaction.records, command.thing),
             sent_s=now_s if command.sent_s is None else command.sent_s,
             due_s=min(command.expires_s, again_s),
         )
@@ -320,14 +322,16 @@ class Commands:
         return sent
 
     def _session_changed(self, thing: str, transaction: Transaction) -> None:
-        """Send what waited for the thing."""
+        """Send what waited for the thing, and what an earlier session did not answer."""
+        session = _session(transaction.records, thing)
         opened: OpenCommands | None = transaction.records.get(OPEN, thing)
         if opened is None or not sessions.is_alive(transaction.records, thing):
             return
         for command_id in opened.ids:
             command: Command = transaction.records.get(KIND, command_id)
-            is_waiting = command.stage in ("queued", "sent") and command.sends_left > 0
-            if command.waits_for_session and is_waiting and transaction.now_s < command.expires_s:
+            is_unheard = command.stage in ("queued", "sent") and command.sent_session != session
+            is_waiting = command.waits_for_session and is_unheard and command.sends_left > 0
+            if is_waiting and transaction.now_s < command.expires_s:
                 self._send(command, transaction)
 
     def _answered(self, command: Command, ack: _Ack, transaction: Transaction) -> None:
@@ -407,6 +411,11 @@ def _one_status(statuses: list[int]) -> int:
     if not bad:
         return 200
     return DEFAULT_CODES["expired"] if bad == {DEFAULT_CODES["expired"]} else FAILED_DEPENDENCY
+
+
+def _session(records: Records, thing: str) -> int:
+    known: sessions.Session | None = records.get(sessions.KIND, thing)
+    return known.number if known is not None else -1
 
 
 def _forget(command: Command, transaction: Transaction) -> None:
