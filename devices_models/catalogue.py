@@ -17,6 +17,7 @@ from devices_models.sensors import (
     PlateCamera,
     SmokeDetector,
 )
+from devices_models.shadow_device import ShadowDevice
 from devices_models.workloads import Burst, Periodic, Poisson, Replay
 from twin.kernel.behaviour import Behaviour, NodeId
 
@@ -161,6 +162,13 @@ DEVICES: Final[dict[str, DeviceType]] = {
     "lift": _switch("lift", Placement("lift"), "is recalled at once; real ones take 10 to 60 s"),
     "charger_isolator": _switch(
         "charger_isolator", Placement("level", suffix="-chargers"), "isolates at once"
+    ),
+    "shadow_device": DeviceType(
+        ShadowDevice,
+        "shadow_device",
+        "wifi-good",
+        Quality("gold", ("follows SH-20 to SH-28 of the shadow rules", "known client faults can be chosen")),
+        ShadowDevice.measures,
     ),
     "periodic": _workload(Periodic, "periodic"),
     "poisson": _workload(Poisson, "poisson"),

@@ -46,7 +46,10 @@ CACHE_LIMIT: Final = 10_000
 SUBSCRIPTION_LIMIT: Final = 1_000
 GATEWAY_HEARTBEAT: Final = "gateway/heartbeat"
 RULE_HEARTBEAT: Final = "rule/heartbeat"
-DELTAS: Final = "$aws/things/+/shadow/update/delta"
+THINGS: Final = "$aws/things/"
+DELTAS: Final = f"{THINGS}+/shadow/update/delta"
+DELTA: Final = "/update/delta"
+ANSWERS: Final = ("/accepted", "/rejected", DELTA, "/update/documents")
 GATE: Final = "boom_gate"
 SOUNDER: Final = "sounder"
 WINDOW: Final = "window"
@@ -174,17 +177,39 @@ class Gateway:
             return (Drop(message, TOO_MANY_SUBSCRIPTIONS),)
         self.subscription_count += 1
         self.bus.add(message.topic, source, message.qos)
+        if self.session is not None and message.topic.startswith(f"{THINGS}{source}/"):
+            return self.session.subscribe(message.topic, message.qos)
         return ()
 
     def _publish(self, message: Message, source: NodeId, context: Context) -> Iterable[Effect]:
         if message.topic == RULE_HEARTBEAT:
             return self._to_gates(message)
+        if message.topic.startswith(THINGS):
+            return self._shadow_message(message, source, context)
         at = address(message.topic)
         if at is None or at.node not in self.devices:
             return [*self._on_bus(message, source), *self._upward(message, context)]
         if at.command or at.rest == "delta":
             return self._route(message, at, source)
         return self._from_device(message, at, source, context)
+
+    def _shadow_message(self, message: Message, source: NodeId, context: Context) -> Iterable[Effect]:
+        """A request goes to the twin that runs here, else up; the answers of that twin go to the devices."""
+        taken = list(self._on_bus(message, source))
+        if message.topic.endswith(ANSWERS):
+            is_delta = message.topic.endswith(DELTA)
+            return taken if taken or not is_delta else self._to_thing(message)
+        return taken or self._upward(message, context)
+
+    def _to_thing(self, message: Message) -> Iterable[Effect]:
+        """What concerns a shadow, to the device: a delta of its classic shadow as a field topic."""
+        thing = message.topic.split("/")[2]
+        if thing not in self.devices:
+            return ()
+        local = replace(message, packet_id=0, dup=False, retain=False)
+        if message.topic == f"{THINGS}{thing}/shadow/update/delta":
+            local = replace(local, topic=f"{self.devices[thing]}/{thing}/delta")
+        return (Send(thing, local),)
 
     def _from_device(
         self, message: Message, at: Address, source: NodeId, context: Context
@@ -308,11 +333,10 @@ class Gateway:
         """Take an order, a wish of a shadow or the rules' heartbeat to the devices they are for."""
         if message.topic == RULE_HEARTBEAT:
             return self._to_gates(message)
+        if message.topic.startswith(THINGS):
+            return self._to_thing(message)
         local = replace(message, packet_id=0, dup=False, retain=False)
         at = address(message.topic.removeprefix(self.prefix))
-        if message.topic.startswith("$aws/things/"):
-            thing = message.topic.split("/")[2]
-            at = Address(self.devices.get(thing, ""), thing, "delta")
         if at is None or at.node not in self.devices:
             return ()
         order = replace(local, topic="/".join(at))

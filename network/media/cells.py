@@ -56,14 +56,17 @@ class Cells:
         hops: int = 1,
         on_duty_cycle: lorawan.OnDutyCycle = "wait",
         handover_every_s: float | None = None,
+        around: str = "",
     ) -> None:
         """Put a device's link into the medium of its cell; other technologies are left as they are.
 
-        The device is the link's source, or its end if `is_down`. Raise InputError for handovers where the
+        The device is the link's source, or its end if `is_down`; the cell is around the other end, or, where
+        the link goes on from there, `around` something else. Raise InputError for handovers where the
         technology has none.
         """
         figures = link_figures(technology)
         device, via = (link.to, link.source) if is_down else (link.source, link.to)
+        via = around or via
         place = Place(device, via, is_down, hops, on_duty_cycle)
         joins = _join_lora if LORA_NAME.fullmatch(figures.name) else _JOINS.get(figures.name)
         if joins is not None:

@@ -133,6 +133,9 @@ class SystemChecks:
             self._check_via(name, fleet)
             if isinstance(fleet.link, Access):
                 self._check_technology((*path, "link", "medium"), fleet.link.medium)
+                if fleet.link.path == "wan":
+                    ends = (fleet.at, self.parts.site_of(fleet.via or ""))
+                    self._check_floor((*path, "link"), fleet.link, ends)
             elif fleet.link is not None:
                 self._check_technology((*path, "link"), fleet.link)
             if name in self._nodes:
@@ -307,23 +310,23 @@ class SystemChecks:
                 related = [Related(self.draft.key_at(("links", first)), "the first")]
                 message = f"two links are called '{link.title}'"
                 self._report(self.draft.key_at(path), "E031", message, "", "give one a 'name'", related)
-            self._check_floor(index, link)
+            self._check_floor(path, link, tuple(self.parts.site_of(each) for each in link.between))
 
-    def _check_floor(self, index: int, link: Link) -> None:
+    def _check_floor(self, path: Keys, link: Link | Access, names: tuple[str | None, ...]) -> None:
         """No signal is faster than light in fibre."""
-        sites = [self.parts.sites.get(self.parts.site_of(each) or "") for each in link.between]
+        sites = [self.parts.sites.get(name or "") for name in names]
         asked = [("round_trip", link.round_trip_s, 1), ("delay", link.delay_s, 2)]
         for key, value_s, ways in asked:
             if value_s is None or sites[0] is None or sites[1] is None or sites[0] == sites[1]:
                 continue
             floor_s = math.ceil(self.catalogue.fibre_floor_s(sites[0], sites[1]) / ways * 1e3) / 1e3
             if value_s < floor_s:
-                path = ("links", index, key)
                 shown, least = (format_quantity("time", each) for each in (value_s, floor_s))
                 what = "round trip" if key == "round_trip" else "delay"
-                places = " - ".join(str(self.parts.site_of(each)) for each in link.between)
+                places = " - ".join(map(str, names))
                 message = f"a {what} of {shown} is faster than light in fibre ({places}: at least {least})"
-                self._report(self.draft.value_at(path), "E035", message, f"write '{least}' or more")
+                place = self.draft.value_at((*path, key))
+                self._report(place, "E035", message, f"write '{least}' or more")
 
     def _check_world(self) -> None:
         written = self.draft.data.get("world")

@@ -81,6 +81,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, _OptionModel):
         given = {name: _plain(getattr(value, name)) for name in value.model_fields_set}
         return value.built_from(**given)
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
@@ -131,6 +133,8 @@ def _readable(hint: Any) -> Any:
         return list[_readable(inner[0])]  # type: ignore[misc]  # a type made at run time
     if origin is list:
         return list[_readable(inner[0])]  # type: ignore[misc]  # a type made at run time
+    if origin in {dict, Mapping}:
+        return dict[str, _readable(inner[1])]  # type: ignore[misc]  # a type made at run time
     if origin in {Union, types.UnionType}:
         return _either([_readable(each) for each in inner])
     return hint

@@ -133,18 +133,61 @@ class Figures(Form):
     queue_limit: QueueLimit | None = Field(None, alias="queue")
 
 
-class Access(Figures):
+TlsVersion: TypeAlias = Annotated[
+    Literal["1.2", "1.3", "none"],
+    BeforeValidator(lambda value: str(value) if isinstance(value, float) else value),
+]
+
+
+class Connecting(Figures):
+    """How connections over a link are made."""
+
+    tls: TlsVersion = "none"
+    session: Literal["warm", "cold"] = "warm"
+    is_resumed: bool = Field(
+        False, alias="resumed", description="the TLS session is resumed; early data over `quic`"
+    )
+    is_mutual: bool = Field(True, alias="mutual", description="the client too shows a certificate")
+    certificates: Literal["ec", "rsa"] = Field("ec", description="ECDSA P-256 or RSA-2048")
+    dns: Literal["cached", "uncached"] = Field("cached", description="a lookup before each connection")
+    rto: Literal["linux", "rfc"] = Field("linux", description="timers of TCP: Linux's, or those of RFC 6298")
+    is_public: bool | None = Field(
+        None,
+        description="whether a `wan` path crosses the public Internet: more jitter if so, less loss if not",
+    )
+
+    @model_validator(mode="after")
+    def _resumes_something(self) -> Connecting:
+        transport = getattr(self, "transport", "tcp")
+        if self.is_resumed and transport != "quic" and (transport != "tcp" or self.tls == "none"):
+            raise ValueError("'resumed' wants 'tls' over tcp, or 'transport: quic'")
+        return self
+
+
+class Access(Connecting):
     """The link of each device of a fleet: a technology with hops, and figures of its own."""
 
     medium: str = Field(description="name of a link technology")
+    path: Literal["direct", "wan"] = Field(
+        "direct", description="`wan`: behind the medium a wide area path leads to the site of the `via` node"
+    )
     hops: int = Field(1, ge=1, le=16)
-    transport: Literal["datagram", "coap", "mqtt_sn"] = "datagram"
+    transport: Literal["datagram", "coap", "mqtt_sn", "tcp", "quic"] = Field(
+        "datagram", description="over `tcp` or `quic` to a broker each device has an MQTT session of its own"
+    )
+    keep_alive_s: Seconds = Field(60.0, alias="keep_alive", description="of a device's own MQTT session")
     duty_cycle: Literal["wait", "refuse"] = Field(
         "wait", description="what becomes of a message that the duty cycle of its radio forbids now"
     )
     handover_every_s: Seconds | None = Field(
         None, alias="handover_every", description="mean time between changes of cell; none if it stands still"
     )
+
+    @model_validator(mode="after")
+    def _encrypts_a_connection(self) -> Access:
+        if self.tls != "none" and self.transport != "tcp":
+            raise ValueError("'tls' wants 'transport: tcp'; quic has it built in")
+        return self
 
 
 class Controller(Form):
@@ -201,41 +244,16 @@ class Node(OpenForm):
     station: Station | None = None
 
 
-TlsVersion: TypeAlias = Annotated[
-    Literal["1.2", "1.3", "none"],
-    BeforeValidator(lambda value: str(value) if isinstance(value, float) else value),
-]
-
-
-class Link(Figures):
+class Link(Connecting):
     """A link between two nodes, both ways."""
 
     between: Between
     path: str = Field("direct", description="`wan`, `direct`, or the name of a link technology")
     name: str | None = None
     access: str | None = Field(None, description="technology of the first mile of a `wan` path")
-    tls: TlsVersion = "none"
     qos: Literal[0, 1, 2] | None = None
-    session: Literal["warm", "cold"] = "warm"
-    is_resumed: bool = Field(
-        False, alias="resumed", description="the TLS session is resumed; early data over `quic`"
-    )
-    is_mutual: bool = Field(True, alias="mutual", description="the client too shows a certificate")
-    certificates: Literal["ec", "rsa"] = Field("ec", description="ECDSA P-256 or RSA-2048")
-    dns: Literal["cached", "uncached"] = Field("cached", description="a lookup before each connection")
-    rto: Literal["linux", "rfc"] = Field("linux", description="timers of TCP: Linux's, or those of RFC 6298")
     transport: Literal["tcp", "quic", "coap", "mqtt_sn", "datagram"] = "tcp"
     trace: str | None = Field(None, description="CSV file of measured delays, beside the scenario")
-    is_public: bool | None = Field(
-        None,
-        description="whether a `wan` path crosses the public Internet: more jitter if so, less loss if not",
-    )
-
-    @model_validator(mode="after")
-    def _resumes_something(self) -> Link:
-        if self.is_resumed and self.transport != "quic" and (self.transport != "tcp" or self.tls == "none"):
-            raise ValueError("'resumed' wants 'tls' over tcp, or 'transport: quic'")
-        return self
 
     @property
     def title(self) -> str:

@@ -18,9 +18,9 @@ from scenarios.format import schema
 from scenarios.format.options import options_of
 from scenarios.wiring import timeline
 from scenarios.wiring.hardware import observe_hardware
-from scenarios.wiring.linking import build_topology
+from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
-from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station
+from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station, with_own_session
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.kernel import Kernel, NodeSpec
@@ -100,11 +100,20 @@ class Blueprint:
     def _spec(self, member: Member, streams: Streams) -> NodeSpec:
         if member.fleet:
             fleet = self.scenario.fleets[member.fleet]
-            make = partial(DEVICES[fleet.device].make, member.via, self.options[member.fleet])
+            make = partial(self._device, member, fleet)
             return NodeSpec(make, controller(fleet.mcu) if fleet.mcu else None)
         node = self.scenario.nodes[member.node]
         make = partial(_make_node, node.kind, self._surroundings(member), self.options[member.node])
         return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))
+
+    def _device(self, member: Member, fleet: schema.Fleet) -> Behaviour:
+        """A device, with its own session where its link connects it with a broker."""
+        behaviour = DEVICES[fleet.device].make(member.via, self.options[member.fleet])
+        form = access_of(fleet)
+        via = self.scenario.nodes.get(member.via)
+        if form.transport not in {"tcp", "quic"} or via is None or via.kind != "mqtt_broker":
+            return behaviour
+        return with_own_session(behaviour, member, form)
 
     def _surroundings(self, member: Member) -> Surroundings:
         """A gateway's own devices; for everybody else the devices of all sites."""

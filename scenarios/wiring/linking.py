@@ -67,16 +67,20 @@ def _all_links(
             yield Link(f"{member.node}>{member.host}", member.node, member.host)
             yield Link(f"{member.host}>{member.node}", member.host, member.node)
         elif member.fleet:
-            yield from _field_links(member, scenario.fleets[member.fleet], cells)
+            yield from _field_links(member, scenario, members, cells)
     for form in scenario.links:
         yield from _declared_links(form, scenario, members, streams, folder)
     yield from _local_links(scenario, members, streams)
 
 
-def _field_links(member: Member, fleet: schema.Fleet, cells: Cells) -> Iterator[Link]:
+def _field_links(
+    member: Member, scenario: schema.Scenario, members: dict[str, Member], cells: Cells
+) -> Iterator[Link]:
     """The link of a device to its `via` node, up and down, in the medium that the node's devices share."""
-    form, streams = access_of(fleet), cells.streams
-    is_timed = any(each is not None for each in (form.delay_s, form.round_trip_s, form.jitter_s))
+    form, streams = access_of(scenario.fleets[member.fleet]), cells.streams
+    is_wan = form.path == "wan"
+    round_trip_s = None if is_wan else form.round_trip_s
+    is_timed = any(each is not None for each in (form.delay_s, round_trip_s, form.jitter_s))
     is_rated = form.rate_bps is not None or form.queue_limit is not None
     is_plain = gives_way(form.medium, to_delay=is_timed, to_rate=is_rated)
     for source, to, is_down in ((member.node, member.via, False), (member.via, member.node, True)):
@@ -91,9 +95,31 @@ def _field_links(member: Member, fleet: schema.Fleet, cells: Cells) -> Iterator[
                 hops=form.hops,
                 on_duty_cycle=form.duty_cycle,
                 handover_every_s=form.handover_every_s,
+                around=f"site {member.site}" if is_wan else "",
             )
         link.stages = overridden(link.stages, form, name, streams)
+        if is_wan:
+            places = (place_of(scenario.sites[members[end].site]) for end in (source, to))
+            _prolong(link, form, tuple(places), streams)
         yield link
+
+
+def _prolong(link: Link, form: schema.Access, places: tuple[Place, ...], streams: Streams) -> None:
+    """Let a wide area path follow the device's medium, or come before it on the way down."""
+    name = f"{link.name} wan"
+    middle = Link.wan(
+        places[0],
+        places[1],
+        streams,
+        source=link.source,
+        to=link.to,
+        name=name,
+        round_trip_s=form.round_trip_s,
+        is_public=form.is_public,
+    )
+    link.stages = (*link.stages, *middle.stages)
+    link.wide_area = middle.wide_area
+    link.provenance = f"{link.provenance}; {middle.provenance}"
 
 
 def access_of(fleet: schema.Fleet) -> schema.Access:
@@ -156,7 +182,7 @@ def overridden(
     if figures.loss_ratio is not None:
         loss = Loss(figures.loss_ratio, streams.stream(name, "loss"))
         stages = (*(stage for stage in stages if not isinstance(stage, GilbertElliott | Loss)), loss)
-    is_wan = isinstance(figures, schema.Link) and figures.path == "wan"
+    is_wan = getattr(figures, "path", "") == "wan"
     delay_s = figures.delay_s
     if delay_s is None and figures.round_trip_s is not None and not is_wan:
         delay_s = figures.round_trip_s / 2

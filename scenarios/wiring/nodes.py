@@ -10,6 +10,8 @@ from typing import Any, Final, Literal, get_type_hints
 
 from devices_models.gateway.gateway import Gateway
 from devices_models.microcontroller import Microcontroller
+from devices_models.own_session import OwnSession
+from devices_models.shadow_device import ShadowDevice
 from scenarios.format import schema
 from scenarios.wiring.members import Member
 from twin.cloud.application import Application, User
@@ -32,6 +34,9 @@ SESSION_OPTIONS: Final = (
     "version",
     "topic_alias_count",
 )
+
+START_WITHIN_S: Final = 1.0
+"""Devices connect at random moments of the first second, not all in the same instant."""
 
 
 @dataclass(slots=True)
@@ -101,6 +106,21 @@ def _gateway(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     if around.uplink is not None and around.uplink.qos is not None:
         behaviour.qos = min(1, around.uplink.qos)
     return behaviour
+
+
+def with_own_session(device: Behaviour, member: Member, form: schema.Access) -> OwnSession:
+    """The device with an MQTT session of its own, as its link says."""
+    if isinstance(device, ShadowDevice):
+        device.is_direct = True
+    session = ClientSession(
+        member.via,
+        member.node,
+        keep_alive_s=form.keep_alive_s,
+        clean_session=bool(getattr(device, "is_session_clean", False)),
+        session=form.session,
+        start_within_s=START_WITHIN_S,
+    )
+    return OwnSession(device, session, member.kind, member.site)
 
 
 def _rule_engine(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:

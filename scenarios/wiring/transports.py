@@ -17,7 +17,7 @@ def transport_of(form: schema.Link | schema.Access, name: str, streams: Streams)
         return Coap(streams.stream(name, "coap time-out"))
     if form.transport == "mqtt_sn":
         return MqttSn()
-    if isinstance(form, schema.Access) or form.transport == "datagram":
+    if form.transport == "datagram":
         return None
     if form.transport == "quic":
         return Quic(

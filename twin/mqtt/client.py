@@ -50,7 +50,8 @@ class ClientSession:
 
     A `warm` session connects at the start and stays; a `cold` one connects for the next publication and
     disconnects after `idle_close_s` without one. With `starts_connected` the handshake happened before
-    the run. `drop` says which message goes when the offline queue is full. `keep_alive_s` 0 means off.
+    the run; else a warm session connects at a random moment of the first `start_within_s`. `drop` says
+    which message goes when the offline queue is full. `keep_alive_s` 0 means off.
 
     With `version` "5" the broker keeps a session that is not clean for `session_expiry_s` after the
     connection, the first `topic_alias_count` topics of a connection (as far as the broker allows) are sent
@@ -63,6 +64,7 @@ class ClientSession:
     clean_session: bool = False
     session: Literal["warm", "cold"] = "warm"
     starts_connected: bool = False
+    start_within_s: Seconds = 0.0
     idle_close_s: Seconds = 30.0
     connect_timeout_s: Seconds = 10.0
     reconnect_min_s: Seconds = 1.0
@@ -107,7 +109,12 @@ class ClientSession:
         """Begin at the start of the run, or after a restart (a later time: the old connection is gone)."""
         if self.starts_connected and context.now <= 0.0:
             return [*self._subscribe_all(), *self._connected(context)]
-        return self._connect(context) if self.session == "warm" else []
+        if self.session == "cold":
+            return []
+        if self.start_within_s:
+            self.state = "waiting"
+            return [Wake(context.random.uniform(0.0, self.start_within_s), TIMER)]
+        return self._connect(context)
 
     def publish(self, message: Message, context: Context) -> list[Effect]:
         """Send the message, or hold it until the broker can be reached (QoS 0 as well)."""
