@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.state.shadow import SHADOW_LIMIT, Answer, Shadow, ShadowStore
+from twin.message import Message
+from twin.state.records import Records
+from twin.state.shadow import SHADOW, Shadow, Shadows, ShadowSettings
+from twin.state.twins import Twins
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "x", ""])
 KEYS = st.sampled_from(["a", "b", "timestamp"])
@@ -17,13 +20,26 @@ TREES = st.recursive(
 SECTIONS = st.dictionaries(KEYS, TREES, max_size=3)
 
 
-def update(store, state, now_s=100.0, **members):
-    return dict(store.update("thing", json.dumps({"state": state, **members}).encode(), now_s))
+TOPIC = "$aws/things/thing/shadow"
+
+
+def shadows(**settings):
+    return Twins([Shadows(ShadowSettings(**settings))])
+
+
+def ask(twins, verb, payload=b"", now_s=100.0, topic=TOPIC):
+    """Send one request; return the documents by topic suffix."""
+    messages = twins.handle(Message(f"{topic}/{verb}", payload), now_s).messages
+    return {each.topic.removeprefix(f"{topic}/"): json.loads(each.payload) for each in messages}
+
+
+def update(twins, state, now_s=100.0, **members):
+    return ask(twins, "update", json.dumps({"state": state, **members}).encode(), now_s)
 
 
 def rejection(payload):
     """The code and text with which a first update is rejected."""
-    ((suffix, document),) = ShadowStore().update("thing", payload, 100.0)
+    ((suffix, document),) = ask(shadows(), "update", payload).items()
     assert suffix == "update/rejected"
     return document["code"], document["message"]
 
@@ -32,10 +48,10 @@ def rejection(payload):
 @settings(max_examples=100)
 def test_reporting_the_delta_empties_it(desired, reported):
     """A device that reports what the delta asks for has nothing left to do."""
-    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1)
+    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1.0)
     delta, stamps = shadow.delta()
 
-    assert shadow.updated({"reported": delta}, 2).delta() == ({}, {})
+    assert shadow.updated({"reported": delta}, 2.0).delta() == ({}, {})
     assert delta.keys() == stamps.keys()
 
 
@@ -43,9 +59,9 @@ def test_reporting_the_delta_empties_it(desired, reported):
 @settings(max_examples=100)
 def test_an_update_leaves_the_older_document_as_it_was(first, second):
     """Documents are never mutated, so an older one can be kept at no cost."""
-    shadow = Shadow().updated({"desired": first, "reported": second}, 1)
+    shadow = Shadow().updated({"desired": first, "reported": second}, 1.0)
     before = copy.deepcopy(shadow)
-    shadow.updated({"desired": second, "reported": first}, 2)
+    shadow.updated({"desired": second, "reported": first}, 2.0)
     assert shadow == before
 
 
@@ -53,7 +69,7 @@ def test_an_update_leaves_the_older_document_as_it_was(first, second):
 @settings(max_examples=100)
 def test_metadata_mirrors_the_state(section):
     """State and metadata have the same keys at every level, whatever the keys are called."""
-    shadow = Shadow().updated({"desired": section}, 7)
+    shadow = Shadow().updated({"desired": section}, 7.0)
     check_mirrored(shadow.state.get("desired", {}), shadow.metadata.get("desired", {}))
 
 
@@ -64,9 +80,9 @@ def check_mirrored(state, stamps):
         for key, value in state.items():
             check_mirrored(value, stamps[key])
     elif isinstance(state, list):
-        assert stamps == [{"timestamp": 7}] * len(state)
+        assert stamps == [7.0] * len(state)
     else:
-        assert stamps == {"timestamp": 7}
+        assert stamps == 7.0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +114,7 @@ def test_a_bad_request_is_rejected(payload, code, message):
 
 def test_six_levels_are_accepted():
     """The section and five objects below it are six levels."""
-    assert "update/accepted" in update(ShadowStore(), {"desired": {"a": {"b": {"c": {"d": {"e": {}}}}}}})
+    assert "update/accepted" in update(shadows(), {"desired": {"a": {"b": {"c": {"d": {"e": {}}}}}}})
 
 
 @pytest.mark.parametrize(
@@ -115,39 +131,41 @@ def test_six_levels_are_accepted():
 )
 def test_values_differ_as_json_values(desired, reported, delta):
     """1 equals 1.0 and true is no number; arrays are compared and reported whole."""
-    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1)
+    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1.0)
     assert shadow.delta()[0].get("v") == delta
 
 
 def test_a_new_object_of_nulls_is_not_stored():
     """Nulls inside a new object are left out, and so is an object that holds nothing else."""
-    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1)
+    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1.0)
     assert shadow.state == {"desired": {"c": {"e": 1}}}
 
 
 def test_the_numbering_goes_on_after_a_delete():
     """The deletion of version 2 takes number 3, and the shadow created next is version 4."""
-    store = ShadowStore()
-    update(store, {"reported": {"a": 1}})
-    update(store, {"reported": {"a": 2}})
-    assert store.delete("thing", b"", 100.0) == [Answer("delete/accepted", {"version": 2, "timestamp": 100})]
-    answers = update(store, {"reported": {"a": 3}})
+    twins = shadows()
+    update(twins, {"reported": {"a": 1}})
+    update(twins, {"reported": {"a": 2}})
+    assert ask(twins, "delete") == {"delete/accepted": {"version": 2, "timestamp": 100}}
+    answers = update(twins, {"reported": {"a": 3}})
     assert answers["update/accepted"]["version"] == 4
     assert "previous" not in answers["update/documents"]
 
 
 def test_a_get_with_bad_json_is_rejected():
     """The payload of a get is empty, or an object with a client token that is echoed."""
-    store = ShadowStore()
-    update(store, {"reported": {"a": 1}})
-    ((suffix, document),) = store.get("thing", b"{", 100.0)
+    twins = shadows()
+    update(twins, {"reported": {"a": 1}})
+    ((suffix, document),) = ask(twins, "get", b"{").items()
     assert (suffix, document["code"]) == ("get/rejected", 400)
-    assert store.get("thing", b'{"clientToken":"t"}', 100.0)[0].document["clientToken"] == "t"
+    assert ask(twins, "get", b'{"clientToken":"t"}')["get/accepted"]["clientToken"] == "t"
 
 
 def test_shadows_are_bounded():
-    """A store with a hundred thousand shadows refuses another, and still updates its own."""
-    store = ShadowStore({(str(number), ""): Shadow(version=1) for number in range(SHADOW_LIMIT)})
-    answers = update(store, {"reported": {"a": 1}})
-    assert answers["update/rejected"]["code"] == 429
-    assert store.update("0", b'{"state":{}}', 100.0)[0].suffix == "update/accepted"
+    """A service with as many shadows as it may have refuses another, and still updates its own."""
+    records = Records()
+    for number in range(1_000):
+        records.put(SHADOW, str(number), Shadow(version=1))
+    twins = Twins([Shadows(ShadowSettings(shadow_limit=1_000))], records)
+    assert update(twins, {"reported": {"a": 1}})["update/rejected"]["code"] == 429
+    assert "update/accepted" in ask(twins, "update", b'{"state":{}}', topic="$aws/things/0/shadow")

@@ -65,6 +65,7 @@ FILTER_LIMIT: Final = 10_000
 TOPIC_ALIAS_LIMIT: Final = 10  # mosquitto's max_topic_alias
 KEEP_ALIVE_FACTOR: Final = 1.5  # MQTT 3.1.1, section 3.1.2.10
 CLOCK_GRAIN_S: Final = 1e-6
+RESERVED: Final = "$aws/"
 SESSION_ENDED: Final = "session ended"
 
 
@@ -265,6 +266,9 @@ class Broker:
         return [*self._away(session, context), *self._testament(session, will, context)]
 
     def _testament(self, session: Session, will: Will, context: Context) -> list[Effect]:
+        """Publish a will; to the shadow's own topics it is none, as at AWS: a death is no report."""
+        if will.topic.startswith(RESERVED):
+            return []
         said = None if will.message_expiry_s is None else Properties(message_expiry_s=will.message_expiry_s)
         testament = Message(will.topic, will.payload, qos=will.qos, retain=will.retain, properties=said)
         return self._publish(testament, session.client_id, context)

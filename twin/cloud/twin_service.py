@@ -1,12 +1,11 @@
-"""The twin service: keeps the shadows of all things and answers on their topics."""
+"""The twin service as a node: hosts the twins of all things behind a broker."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
-
-import msgspec
+from typing import ClassVar
 
 from twin.kernel.behaviour import (
     Context,
@@ -18,69 +17,87 @@ from twin.kernel.behaviour import (
     Received,
     Send,
     Started,
+    Wake,
+    Woken,
 )
 from twin.message import Message
-from twin.state.shadow import Answer, ShadowStore
+from twin.state.records import Transaction
+from twin.state.shadow import Shadows, ShadowSettings
+from twin.state.twins import Twins
+from twin.units import Bytes, Seconds
 
-VERBS: Final = ("update", "get", "delete")
-SUBSCRIPTIONS: Final = tuple(
-    f"$aws/things/+/shadow/{name}{verb}" for name in ("", "name/+/") for verb in VERBS
-)
+DUE = "due"
 
 
 @dataclass(slots=True)
 class TwinService:
-    """Answers shadow requests at its host with accepted, rejected, delta and documents.
+    """Keeps the twins of all things: answers shadow requests with accepted, rejected, delta and documents.
 
-    Observes `shadow_delta_open`, the seconds for which a delta stood when it empties, and
-    `shadow_rejected` with the code of each refused request.
+    Limits are those of AWS, and what goes beyond it is off: desired values that end after
+    `desired_expiry_s` (0: never), when the device reports them (`clear_on_report`) or when it changed them
+    by itself later (`keep_newer_reports`); request members `expiresIn` and `condition`
+    (`shadow_extensions`).
+
+    Observes `shadow_delta_open`, the seconds for which a delta stood when it empties; `shadow_rejected` with
+    the code of each refused request; `shadow_desired_ended`, the number of desired values that ended.
     """
 
-    measures: ClassVar[tuple[str, ...]] = ("shadow_delta_open", "shadow_rejected")
+    measures: ClassVar[tuple[str, ...]] = ("shadow_delta_open", "shadow_rejected", "shadow_desired_ended")
 
     host: NodeId = field(metadata={"wired": True})
+    state_limit_bytes: Bytes = 8_192
+    desired_expiry_s: Seconds = 0.0
+    clear_on_report: bool = False
+    keep_newer_reports: bool = False
+    shadow_extensions: bool = False
+    twins: Twins | None = field(default=None, metadata={"wired": True})
 
-    store: ShadowStore = field(init=False, default_factory=ShadowStore)
-    open_since_s: dict[str, float] = field(init=False, default_factory=dict)
+    wakes_s: float = field(init=False, default=math.inf)
+
+    @property
+    def shadow_settings(self) -> ShadowSettings:
+        """What the options say about shadows."""
+        return ShadowSettings(
+            state_limit_bytes=int(self.state_limit_bytes),
+            has_extensions=self.shadow_extensions,
+            desired_expiry_s=self.desired_expiry_s or math.inf,
+            is_cleared_on_report=self.clear_on_report,
+            keeps_newer_reports=self.keep_newer_reports,
+        )
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
-        """Subscribe at the start, then answer requests."""
+        """Subscribe at the start, answer requests, and let things fall due."""
+        twins = self._hosted()
         match event:
             case Received(message, source, _) if source == self.host and message.kind == "publish":
-                return self._answer(message, context)
+                return self._performed(twins.handle(message, context.now), twins, context)
+            case Woken(tag) if tag == DUE:
+                self.wakes_s = math.inf
+                return self._performed(twins.elapse(context.now), twins, context)
             case Started():
-                return self._subscribe()
+                self.wakes_s = math.inf
+                return [*self._subscribe(twins), *self._wake(twins, context)]
             case LinkChanged(peer, is_up) if is_up and peer == self.host:
-                return self._subscribe()
+                return self._subscribe(twins)
         return ()
 
-    def _subscribe(self) -> list[Effect]:
-        return [Send(self.host, Message(each, kind="subscribe", qos=1)) for each in SUBSCRIPTIONS]
+    def _hosted(self) -> Twins:
+        if self.twins is None:
+            self.twins = Twins([Shadows(self.shadow_settings)])
+        return self.twins
 
-    def _answer(self, message: Message, context: Context) -> list[Effect]:
-        shadow, verb = message.topic.rsplit("/", 1)
-        levels = shadow.split("/")
-        if verb not in VERBS or len(levels) not in (4, 6):
+    def _subscribe(self, twins: Twins) -> list[Effect]:
+        return [Send(self.host, Message(each, kind="subscribe", qos=1)) for each in twins.filters]
+
+    def _performed(self, transaction: Transaction, twins: Twins, context: Context) -> list[Effect]:
+        """A transaction as effects: what was measured, what is published, and when to look again."""
+        effects: list[Effect] = [Observe(measure, value) for measure, value in transaction.observations]
+        effects += [Send(self.host, message) for message in transaction.messages]
+        return effects + self._wake(twins, context)
+
+    def _wake(self, twins: Twins, context: Context) -> list[Effect]:
+        due_s = twins.next_due_s()
+        if due_s == self.wakes_s:
             return []
-        name = levels[5] if len(levels) == 6 else ""
-        ask = {"update": self.store.update, "get": self.store.get, "delete": self.store.delete}[verb]
-        answers = ask(levels[2], message.payload, context.now, name)
-        effects = self._measure(shadow, answers, context.now)
-        return effects + [self._reply(shadow, answer) for answer in answers]
-
-    def _reply(self, shadow: str, answer: Answer) -> Send:
-        payload = msgspec.json.encode(answer.document)
-        return Send(self.host, Message(f"{shadow}/{answer.suffix}", payload, qos=1))
-
-    def _measure(self, shadow: str, answers: list[Answer], now_s: float) -> list[Effect]:
-        """Watch when the delta of a shadow appears and when it goes."""
-        first = answers[0]
-        if first.suffix.endswith("rejected"):
-            return [Observe("shadow_rejected", first.document["code"])]
-        if any(answer.suffix == "update/delta" for answer in answers):
-            self.open_since_s.setdefault(shadow, now_s)
-        elif first.suffix == "delete/accepted":
-            self.open_since_s.pop(shadow, None)
-        elif first.suffix == "update/accepted" and shadow in self.open_since_s:
-            return [Observe("shadow_delta_open", now_s - self.open_since_s.pop(shadow))]
-        return []
+        self.wakes_s = due_s
+        return [Wake(max(0.0, due_s - context.now), DUE)]

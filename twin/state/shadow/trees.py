@@ -1,0 +1,159 @@
+"""JSON trees that are never mutated: merge, delta, and metadata aligned with the state by path.
+
+The stamp of a value is the time it was received (seconds), or `[received, event]` if its sender said when
+it arose. A stamp stands where the state has a leaf, so that no key of a user can be taken for metadata.
+Documents show a stamp as `{"timestamp": whole seconds}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, TypeAlias
+
+from twin.state.records import Tree
+
+Stamp: TypeAlias = float | list[float]
+Path: TypeAlias = tuple[str, ...]
+MISSING: Final = object()
+
+
+def merge(old: Tree, old_stamps: Tree, patch: Tree, stamp: Stamp) -> tuple[Tree, Tree]:
+    """New state and stamps: objects merge, null removes, everything else replaces.
+
+    Nulls inside a new object are not stored, nor a new object that holds nothing else.
+    """
+    state, stamps = old.copy(), old_stamps.copy()
+    for key, value in patch.items():
+        kind = type(value)
+        if kind is dict:
+            there = state.get(key)
+            is_object = type(there) is dict
+            below, below_stamps = (
+                merge(there or {}, stamps[key], value, stamp) if is_object else (merge({}, {}, value, stamp))
+            )
+            if is_object or below or not value:
+                state[key], stamps[key] = below, below_stamps
+            elif key in state:
+                del state[key], stamps[key]
+        elif value is None:
+            if key in state:
+                del state[key], stamps[key]
+        else:
+            state[key] = value
+            stamps[key] = stamp if kind is not list else marked(value, stamp)
+    return state, stamps
+
+
+def marked(value: Any, mark: Any) -> Any:
+    """The value's shape with a mark at every leaf, one for each element of an array."""
+    if type(value) is dict:
+        return {key: marked(below, mark) for key, below in value.items()}
+    if type(value) is list:
+        return [marked(element, mark) for element in value]
+    return mark
+
+
+def shown(value: Any, stamps: Any) -> Any:
+    """The metadata of a value as documents show it."""
+    if type(value) is dict:
+        return {key: shown(below, stamps[key]) for key, below in value.items()}
+    if type(value) is list:
+        return [shown(element, stamp) for element, stamp in zip(value, stamps, strict=True)]
+    return {"timestamp": int(received_s(stamps))}
+
+
+def received_s(stamp: Stamp) -> float:
+    """When the value was received."""
+    return stamp[0] if isinstance(stamp, list) else stamp
+
+
+def event_s(stamp: Stamp) -> float | None:
+    """When the value arose, if its sender said so."""
+    return stamp[1] if isinstance(stamp, list) else None
+
+
+def moment_s(stamp: Stamp) -> float:
+    """When the value arose as far as is known."""
+    said_s = event_s(stamp)
+    return received_s(stamp) if said_s is None else said_s
+
+
+def youngest(value: Any, stamps: Any) -> Stamp | None:
+    """The latest stamp of a value's leaves, if it has any."""
+    if type(value) is dict:
+        below = [youngest(each, stamps[key]) for key, each in value.items()]
+    elif type(value) is list:
+        below = [youngest(each, stamp) for each, stamp in zip(value, stamps, strict=True)]
+    else:
+        return stamps  # type: ignore[no-any-return]  # a leaf's stamps are one stamp
+    return max((stamp for stamp in below if stamp is not None), key=moment_s, default=None)
+
+
+def delta(desired: Tree, reported: Tree, stamps: Tree) -> tuple[Tree, Tree]:
+    """Members of desired that reported lacks (whole) or has otherwise (objects: the differing leaves),
+    and their metadata as shown.
+    """
+    differing: Tree = {}
+    metadata: Tree = {}
+    for key, value in desired.items():
+        there = reported.get(key, MISSING)
+        kind = type(value)
+        if kind is dict and type(there) is dict:
+            below, below_metadata = delta(value, there, stamps[key])
+            if below:
+                differing[key], metadata[key] = below, below_metadata
+        elif kind is str or kind is float:
+            if value != there:
+                differing[key], metadata[key] = value, {"timestamp": int(received_s(stamps[key]))}
+        elif not is_same(value, there):
+            differing[key], metadata[key] = value, shown(value, stamps[key])
+    return differing, metadata
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Equal as JSON values: 1 equals 1.0, and true is no number."""
+    if type(one) is bool or type(other) is bool:
+        return one is other
+    if type(one) is list and type(other) is list:
+        return len(one) == len(other) and all(map(is_same, one, other))
+    if type(one) is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
+    return bool(one == other)
+
+
+def leaves(tree: Tree, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value that is no object, or an empty one, with its path."""
+    for key, value in tree.items():
+        if type(value) is dict and value:
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def at(tree: Any, path: Path) -> Any:
+    """What stands at a path, or MISSING."""
+    for key in path:
+        if type(tree) is not dict or key not in tree:
+            return MISSING
+        tree = tree[key]
+    return tree
+
+
+def without(tree: Tree, paths: Iterable[Path]) -> Tree:
+    """The tree without some of its members, and without objects that are empty through that."""
+    for path in paths:
+        tree = _without(tree, path)
+    return tree
+
+
+def _without(tree: Tree, path: Path) -> Tree:
+    head, rest = path[0], path[1:]
+    if head not in tree:
+        return tree
+    rest_of_tree = tree.copy()
+    below = _without(tree[head], rest) if rest else {}
+    if below:
+        rest_of_tree[head] = below
+    else:
+        del rest_of_tree[head]
+    return rest_of_tree
