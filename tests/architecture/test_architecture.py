@@ -22,6 +22,7 @@ CLOCK_READERS = {
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",
     "scenarios/store.py": "dates a run",
+    "twin/service/mosquitto.py": "waits for a real broker to start",
     "windtunnel/pytest_plugin.py": "waits for another worker",
     "windtunnel/progress.py": "estimates the time left",
 }
