@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 from network.carrier import Network
 from network.faults import RESET as RESET_FAULT
 from network.topology import PORT_MARK, node_of
+from network.wire.datagrams import Arrived, Datagrams
 from network.wire.stream import End, pair, tune
 from network.wire.timeline import WallTimeline
 from twin.errors import InputError
@@ -37,7 +38,7 @@ ACCEPTS_A_TURN: Final = 64
 COARSE_S: Final = 0.002
 LONGEST_WAIT_S: Final = 1.0
 SELECT_LIMIT: Final = 1_024
-CONNECT, DATA, FIN, RESET = "connect", "data", "fin", "reset"
+CONNECT, DATA, FIN, RESET, DATAGRAM = "connect", "data", "fin", "reset", "datagram"
 
 Address = tuple[str, int]
 
@@ -53,13 +54,14 @@ class Route(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What the proxy has done so far."""
+    """What the proxy has done so far: `broken` connections and `lost` datagrams by cause."""
 
     connection_count: int = 0
     refused_count: int = 0
     chunk_count: int = 0
     byte_count: int = 0
     broken: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
 
 
 class LinkProxy:
@@ -85,6 +87,7 @@ class LinkProxy:
         self._connection_limit = connection_limit
         self._selector = selectors.DefaultSelector()
         self._routes: list[Route] = []
+        self._datagrams: list[Datagrams] = []
         self._ends: dict[str, End] = {}
         self._to: dict[str, Address] = {}
         self._count = 0
@@ -103,20 +106,20 @@ class LinkProxy:
 
         Return the address. Raise InputError for one that cannot be listened at.
         """
-        listener = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setblocking(False)
-        try:
-            listener.bind(at)
-            listener.listen(BACKLOG)
-        except (OSError, OverflowError) as error:
-            listener.close()
-            raise InputError(f"cannot listen at {at[0]}:{at[1]}: {_reason(error)}") from None
+        listener = _bound(at, socket.SOCK_STREAM)
+        listener.listen(BACKLOG)
         route = Route(listener, to, source, target)
         self._routes.append(route)
         self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, route))
-        host, port = listener.getsockname()[:2]
-        return host, port
+        return _address(listener)
+
+    def listen_datagrams(self, at: Address, to: Address, source: str, target: str) -> Address:
+        """The same for UDP; each datagram fares by itself, whatever transport the links have."""
+        inward = _bound(at, socket.SOCK_DGRAM)
+        served = Datagrams(inward, to, source, target, self._watch_datagrams, self._selector.unregister)
+        self._datagrams.append(served)
+        self._watch_datagrams(inward, lambda: served.take(self.timeline.now))
+        return _address(inward)
 
     def call(self, action: Callable[[], None]) -> None:
         """Let the running thread call `action` soon; from any thread."""
@@ -255,10 +258,26 @@ class LinkProxy:
         )
         self.network.carry(flight, self.timeline)
 
+    def _watch_datagrams(self, sock: socket.socket, take: Callable[[], list[Arrived]]) -> None:
+        def on_socket(_mask: int) -> None:
+            for source, to, data in take():
+                self.tally.chunk_count += 1
+                self.tally.byte_count += len(data)
+                flight = Flight(source, to, Message("", data, kind=DATAGRAM), self.timeline.now, 0)
+                self.network.carry_datagram(flight, self.timeline)
+
+        self._selector.register(sock, selectors.EVENT_READ, on_socket)
+
     # what the network model says -------------------------------------------------------------------------
 
     def arrive(self, flight: Flight) -> None:
-        """A chunk has crossed the links: it goes out at the other end."""
+        """What has crossed the links goes out at the other end."""
+        if flight.message.kind == DATAGRAM:
+            nodes = {node_of(flight.source), node_of(flight.to)}
+            for served in self._datagrams:
+                if nodes == {served.source, served.target}:
+                    served.deliver(flight.to, flight.message.payload)
+            return
         end = self._ends.get(flight.to)
         if end is None:
             return
@@ -287,6 +306,9 @@ class LinkProxy:
     def lose(self, flight: Flight, where: str, cause: str) -> None:
         """A chunk will never get through, so its connection is over."""
         del where
+        if flight.message.kind == DATAGRAM:
+            self.tally.lost[cause] += 1
+            return
         end = self._ends.get(flight.source)
         if end is not None and cause != RESET_FAULT:  # of that each end is told when it learns it
             self._break(end, cause)
@@ -365,11 +387,32 @@ class LinkProxy:
             self._unwatch(end)
             end.close(is_reset=True)
         self._ends.clear()
+        for served in self._datagrams:
+            served.close()
         for route in self._routes:
             route.listener.close()
         self._selector.close()
         self._waker.close()
         self._woken.close()
+
+
+def _bound(at: Address, kind: socket.SocketKind) -> socket.socket:
+    """A socket of this address; raise InputError if it cannot be had."""
+    sock = socket.socket(socket.AF_INET6 if ":" in at[0] else socket.AF_INET, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind(at)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        raise InputError(f"cannot listen at {at[0]}:{at[1]}: {_reason(error)}") from None
+    return sock
+
+
+def _address(sock: socket.socket) -> Address:
+    host, port = sock.getsockname()[:2]
+    return host, port
 
 
 def _reason(error: Any) -> str:
