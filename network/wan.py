@@ -79,6 +79,18 @@ def metro(name: str) -> Place:
     return place
 
 
+def metros_of(pair: str) -> tuple[str, str]:
+    """The two metros of `singapore-ashburn`, whose names may hold hyphens themselves."""
+    parts = pair.split("-")
+    cuts = [("-".join(parts[:at]), "-".join(parts[at:])) for at in range(1, len(parts))]
+    found = next((cut for cut in cuts if is_metro(cut[0]) and is_metro(cut[1])), None)
+    if found is not None:
+        return found
+    for name in cuts[0] if cuts else (pair,):
+        metro(name)  # says which of the two is not known
+    raise InputError(f"a wide area link is written wan:singapore-ashburn, not wan:{pair}")
+
+
 def distance_km(a: Place, b: Place) -> float:
     """Great circle (haversine) between two places."""
     lat_a, lon_a, lat_b, lon_b = map(math.radians, (a.latitude, a.longitude, b.latitude, b.longitude))

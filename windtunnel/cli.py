@@ -61,11 +61,14 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"windtunnel {__version__}")
+    from windtunnel import proxy_commands
+
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     _add_writing(commands)
     _add_results(commands)
     _add_machine(commands)
+    proxy_commands.add_parsers(commands)
     return top
 
 

@@ -356,3 +356,17 @@ def topology(options: argparse.Namespace) -> int:
     from windtunnel import link_commands
 
     return link_commands.topology(options)
+
+
+def proxy(options: argparse.Namespace) -> int:
+    """Put a link between a client and a server of the user's own."""
+    from windtunnel import proxy_commands
+
+    return proxy_commands.proxy(options)
+
+
+def control(options: argparse.Namespace) -> int:
+    """Change the faults of a running proxy."""
+    from windtunnel import proxy_commands
+
+    return proxy_commands.control(options)

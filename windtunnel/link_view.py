@@ -23,7 +23,7 @@ from network.naming import unknown
 from network.stages.loss import Loss
 from network.topology import Topology
 from network.transport import Tcp
-from network.wan import is_metro
+from network.wan import metros_of
 from twin.errors import InputError
 from twin.kernel.behaviour import Context, Effect, Event, Received, Send, Wake
 from twin.kernel.kernel import Kernel, NodeSpec
@@ -125,7 +125,7 @@ def _built(question: Question, streams: Streams) -> tuple[Link, list[Row]]:
 def _wide_area(question: Question, streams: Streams) -> tuple[Link, list[Row]]:
     if question.hops != 1:
         raise InputError("'--hops' belongs to radio meshes, not to wide area links")
-    one, other = _metros(question.name.removeprefix(WAN))
+    one, other = metros_of(question.name.removeprefix(WAN))
     link = Link.wan(
         one,
         other,
@@ -156,20 +156,6 @@ def _wide_area(question: Question, streams: Streams) -> tuple[Link, list[Row]]:
         )
     )
     return link, rows
-
-
-def _metros(pair: str) -> tuple[str, str]:
-    """The two metros of `singapore-ashburn`, whose names may hold hyphens themselves."""
-    parts = pair.split("-")
-    cuts = [("-".join(parts[:at]), "-".join(parts[at:])) for at in range(1, len(parts))]
-    found = next((cut for cut in cuts if is_metro(cut[0]) and is_metro(cut[1])), None)
-    if found is not None:
-        return found
-    from network.wan import metro
-
-    for name in cuts[0] if cuts else (pair,):
-        metro(name)  # says which of the two is not known
-    raise InputError(f"a wide area link is written wan:singapore-ashburn, not {WAN}{pair}")
 
 
 def _technology(question: Question, streams: Streams) -> tuple[Link, list[Row]]:

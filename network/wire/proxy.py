@@ -67,9 +67,9 @@ class Tally:
 class LinkProxy:
     """Carries real TCP connections over the links of a network.
 
-    `run` works until `stop`; every other method but `call` and `stop` belongs to the thread that runs, or
-    is called before. `buffer_bytes` bounds what one direction of a connection holds: then the proxy reads
-    no further, and the sender's own TCP waits.
+    Times are seconds since it was made. `run` works until `stop`; every other method but `call` and `stop`
+    belongs to the thread that runs, or is called before. `buffer_bytes` bounds what one direction of a
+    connection holds: then the proxy reads no further, and the sender's own TCP waits.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class LinkProxy:
         connection_limit: int = CONNECTION_LIMIT,
     ) -> None:
         self.network = network
-        self.timeline = WallTimeline(clock, self)
+        origin_s = clock()
+        self.timeline = WallTimeline(lambda: clock() - origin_s, self)
         self.tally = Tally()
         self._buffer_bytes = buffer_bytes
         self._connection_limit = connection_limit
@@ -127,6 +128,10 @@ class LinkProxy:
         with suppress(BlockingIOError, OSError):
             self._waker.send(b"!")
 
+    def call_at(self, at_s: float, action: Callable[[], None]) -> None:
+        """Let the running thread call `action` at this time."""
+        self.timeline.schedule(at_s, None, (lambda _: action(),))
+
     def stop(self) -> None:
         """End `run`; from any thread, or a signal handler."""
         self._is_stopping.set()
@@ -138,7 +143,7 @@ class LinkProxy:
             while not self._is_stopping.is_set():
                 self._turn()
         finally:
-            self._close()
+            self.close()
 
     @property
     def open_count(self) -> int:
@@ -382,7 +387,8 @@ class LinkProxy:
         if end.sock is not None and end.sock in self._selector.get_map():
             self._selector.unregister(end.sock)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close everything; `run` does it at its end."""
         for end in list(self._ends.values()):
             self._unwatch(end)
             end.close(is_reset=True)

@@ -16,9 +16,9 @@ from scenarios.format.fault_vocabulary import ATTRIBUTES, FAULT_FORMS, FAULT_PAR
 from scenarios.wiring.node_faults import EachNode, Hosts, HttpError, PowerCut, Strobe
 from twin.errors import InputError
 from twin.kernel.kernel import Kernel
-from twin.kernel.randomness import Stream
+from twin.kernel.randomness import Stream, Streams
 
-__all__ = ["FAULT_PARAMETERS", "occurrences", "schedule"]
+__all__ = ["FAULT_PARAMETERS", "Aim", "fault_of", "occurrences", "schedule"]
 
 MOST_OCCURRENCES: Final = 10_000
 INSTANT: Final = frozenset({"conn_reset", "restart", "slow_close"})
@@ -36,9 +36,7 @@ def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, member
     for number, entry in enumerate(scenario.timeline, start=1):
         stream = partial(kernel.streams.stream, f"timeline {number}")
         aim = Aim(entry, scenario, network, members, stream("choice"))
-        fault = _fault(number, entry, aim, hosts)
-        if entry.fault not in INSTANT:
-            fault = faults.Nested(fault)
+        fault = fault_of(number, entry, aim, kernel.streams, hosts)
         for at_s in _starts(entry, scenario.run.duration_s, stream("jitter")):
             kernel.call_at(at_s, _at(kernel, fault.begin))
             if entry.for_s is not None:
@@ -138,20 +136,36 @@ class Aim:
         return ", ".join(f"{key} {value!r}" for key, value in written.items() if value is not None)
 
 
-def _fault(number: int, entry: schema.TimelineEntry, aim: Aim, hosts: Hosts) -> faults.Fault:
+def fault_of(
+    number: int, entry: schema.TimelineEntry, aim: Aim, streams: Streams, hosts: Hosts | None
+) -> faults.Fault:
+    """The fault of an entry; its number names its random streams. Without `hosts` there are only links.
+
+    Raise InputError for an unknown fault, and for one that cannot be here.
+    """
     form = FAULT_FORMS.get(entry.fault)
     if form is None:
         raise InputError(f"unknown fault {entry.fault!r}; known: {', '.join(FAULT_FORMS)}")
+    fault = _fault(number, entry, aim, streams, hosts)
+    return fault if entry.fault in INSTANT else faults.Nested(fault)
+
+
+def _fault(
+    number: int, entry: schema.TimelineEntry, aim: Aim, streams: Streams, hosts: Hosts | None
+) -> faults.Fault:
+    form = FAULT_FORMS[entry.fault]
     figures = _figures(entry, form.figures)
     match form.acts_on:
         case "groups":
             return _partition(entry, aim)
         case "nodes":
+            if hosts is None:
+                raise InputError(f"the fault {entry.fault!r} hits nodes, and there are only links here")
             return _NODE_FAULTS[entry.fault](hosts, aim, **figures)
     if entry.fault == "netem":
         figures["netem"] = netem.parse(figures["netem"])
     return faults.fault_of_links(
-        entry.fault, aim.network, hosts.kernel.streams, aim.links(), title=f"fault {number}", **figures
+        entry.fault, aim.network, streams, aim.links(), title=f"fault {number}", **figures
     )
 
 

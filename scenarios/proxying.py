@@ -1,0 +1,184 @@
+"""A link of the scenario format on the wire: real bytes cross it, and the format's faults act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from network.carrier import Network
+from network.faults import Fault
+from network.wire.proxy import Address, LinkProxy
+from network.wire.rules import StreamTcp
+from scenarios.format import loading, schema
+from scenarios.format.fault_vocabulary import FAULT_FORMS
+from scenarios.format.issues import ScenarioError, suggestion
+from scenarios.wiring.linking import build_topology
+from scenarios.wiring.members import members_of
+from scenarios.wiring.timeline import INSTANT, Aim, fault_of, occurrences
+from scenarios.wiring.vocabulary import Vocabulary
+from twin.errors import InputError
+from twin.kernel.randomness import Streams
+
+CLIENT, SERVER, LINK = "client", "server", "link"
+WAN: Final = "wan:"
+FOR_EVER_S: Final = 1e9
+
+Told = Callable[[float, str], None]
+"""Who is told what happens, and when (seconds since the start)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPlan:
+    """What to carry from where to where, over which link (keys of a scenario's link), with which faults."""
+
+    listen: Address
+    to: Address
+    link: Mapping[str, Any]
+    metros: tuple[str, str] = ("singapore", "singapore")
+    timeline: Sequence[Mapping[str, Any]] = ()
+    is_datagrams: bool = False
+    seed: int = 1
+
+
+def link_of(name: str) -> tuple[dict[str, Any], tuple[str, str] | None]:
+    """The link and the metros that a name such as `wan:singapore-ashburn` or `lte-m` stands for."""
+    if not name.startswith(WAN):
+        return {"path": name}, None
+    from network.wan import metros_of
+
+    return {"path": "wan"}, metros_of(name.removeprefix(WAN))
+
+
+@dataclass(slots=True)
+class ProxyRun:
+    """A proxy with its link; `at` is where it listens."""
+
+    plan: ProxyPlan
+    told: Told
+    network: Network = field(init=False)
+    proxy: LinkProxy = field(init=False)
+    at: Address = field(init=False)
+    scenario: schema.Scenario = field(init=False)
+    streams: Streams = field(init=False)
+    standing: dict[str, Fault] = field(init=False, default_factory=dict)
+    count: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        """Check the plan and listen. Raises InputError for a link, fault or address that cannot be."""
+        self.scenario = _scenario(self.plan)
+        self.streams = Streams(self.plan.seed)
+        topology = build_topology(self.scenario, members_of(self.scenario, {}), self.streams, Path())
+        for link in topology.links.values():
+            link.tcp = StreamTcp()
+        self.network = Network(topology)
+        faults = [(entry, self._fault(entry)) for entry in self.scenario.timeline]
+        self.proxy = LinkProxy(self.network)
+        listen = self.proxy.listen_datagrams if self.plan.is_datagrams else self.proxy.listen
+        try:
+            self.at = listen(self.plan.listen, self.plan.to, CLIENT, SERVER)
+        except InputError:
+            self.proxy.close()
+            raise
+        for entry, fault in faults:
+            self._schedule(entry, fault)
+
+    def begin(self, written: Mapping[str, Any]) -> str:
+        """Let a fault begin now, in the words of a timeline entry without `at`; return its name.
+
+        It ends after its `for`, or by `end`. Raises InputError.
+        """
+        entry = _entry({"at": "0 s", **written})
+        fault = self._fault(entry)
+        now_s = self.proxy.timeline.now
+        self._begin(entry.fault, fault)
+        if entry.for_s is not None:
+            self.proxy.call_at(now_s + entry.for_s, partial(self._end, entry.fault, fault))
+        elif entry.fault not in INSTANT:
+            self.standing[entry.fault] = fault
+        return entry.fault
+
+    def end(self, name: str) -> None:
+        """End a fault that `begin` began. Raises InputError if it does not stand."""
+        fault = self.standing.pop(name, None)
+        if fault is None:
+            near = suggestion(name, self.standing)
+            raise InputError(
+                f"no fault {name!r} was begun here; {near or f'standing: {list(self.standing)}'}"
+            )
+        self._end(name, fault)
+
+    def figures(self) -> dict[str, Any]:
+        """What was carried so far."""
+        tally = self.proxy.tally
+        return {
+            "at_s": round(self.proxy.timeline.now, 6),
+            "connections": tally.connection_count,
+            "open": self.proxy.open_count,
+            "refused": tally.refused_count,
+            "chunks": tally.chunk_count,
+            "bytes": tally.byte_count,
+            "broken": dict(tally.broken),
+            "lost": dict(tally.lost),
+            "latest_s": round(self.proxy.timeline.lateness_s, 6),
+        }
+
+    def _fault(self, entry: schema.TimelineEntry) -> Fault:
+        self.count += 1
+        stream = self.streams.stream(f"timeline {self.count}", "choice")
+        aim = Aim(entry, self.scenario, self.network, {}, stream)
+        return fault_of(self.count, entry, aim, self.streams, None)
+
+    def _schedule(self, entry: schema.TimelineEntry, fault: Fault) -> None:
+        for at_s in occurrences(entry, FOR_EVER_S):
+            self.proxy.call_at(at_s, partial(self._begin, entry.fault, fault))
+            if entry.for_s is not None:
+                self.proxy.call_at(at_s + entry.for_s, partial(self._end, entry.fault, fault))
+
+    def _begin(self, name: str, fault: Fault) -> None:
+        fault.begin(self.proxy.timeline.now)
+        self.told(self.proxy.timeline.now, f"{name} begins")
+
+    def _end(self, name: str, fault: Fault) -> None:
+        fault.end(self.proxy.timeline.now)
+        self.told(self.proxy.timeline.now, f"{name} ends")
+
+
+def _entry(written: Mapping[str, Any]) -> schema.TimelineEntry:
+    """A timeline entry, aimed at the one link there is unless it says otherwise."""
+    name = written.get("fault")
+    form = FAULT_FORMS.get(str(name))
+    if form is None:
+        near = suggestion(str(name), FAULT_FORMS)
+        raise InputError(f"unknown fault {name!r}; {near or 'known: ' + ', '.join(FAULT_FORMS)}")
+    aimed = dict(written)
+    if not set(schema.FAULT_TARGETS) & set(written):
+        aimed |= {"between": [CLIENT, SERVER]} if form.acts_on == "groups" else {"link": LINK}
+    try:
+        return schema.TimelineEntry.model_validate(aimed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"fault {name!r}, {place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _scenario(plan: ProxyPlan) -> schema.Scenario:
+    """The smallest scenario with this link, checked as any other."""
+    written = {
+        "scenario": 1,
+        "sites": {CLIENT: {"metro": plan.metros[0]}, SERVER: {"metro": plan.metros[1]}},
+        "nodes": {CLIENT: {"kind": "gateway", "at": CLIENT}, SERVER: {"kind": "mqtt_broker", "at": SERVER}},
+        "links": [{"name": LINK, "between": [CLIENT, SERVER], **plan.link}],
+    }
+    try:
+        file = loading.parse(yaml.safe_dump(written, sort_keys=False), catalogue=Vocabulary(), name="link")
+    except ScenarioError as error:
+        first = error.issues[0]
+        raise InputError(" ".join(filter(None, (first.message, first.label, first.help)))) from None
+    timeline = [_entry(each) for each in plan.timeline]
+    return file.variants[0].scenario.model_copy(update={"timeline": timeline})

@@ -1,0 +1,125 @@
+import socket
+import threading
+import time
+
+import pytest
+
+from scenarios.control import Desk, ask
+from scenarios.proxying import ProxyPlan, ProxyRun, link_of
+from twin.errors import InputError
+
+HERE = ("127.0.0.1", 0)
+pytestmark = pytest.mark.timeout(30)
+
+
+@pytest.fixture
+def server():
+    with socket.create_server(HERE) as listener:
+        listener.settimeout(5.0)
+        yield listener
+
+
+@pytest.fixture
+def running():
+    """Start proxy runs in threads; they stop at the end."""
+    started = []
+
+    def start(plan):
+        said = []
+        run = ProxyRun(plan, lambda at_s, what: said.append((round(at_s, 1), what)))
+        thread = threading.Thread(target=run.proxy.run, daemon=True)
+        thread.start()
+        started.append((run, thread))
+        return run, said
+
+    yield start
+    for run, thread in started:
+        run.proxy.stop()
+        thread.join(5.0)
+
+
+def plan(server, **figures):
+    timeline = figures.pop("timeline", ())
+    return ProxyPlan(HERE, server.getsockname(), {"path": "direct", **figures}, timeline=timeline)
+
+
+def test_a_link_of_the_format_delays_real_bytes(running, server):
+    """`round_trip` means on the wire what it means in a scenario."""
+    run, _ = running(plan(server, round_trip="60 ms"))
+    with socket.create_connection(run.at, timeout=5.0) as client:
+        begun_s = time.monotonic()
+        client.sendall(b"x")
+        served, _ = server.accept()
+        with served:
+            assert served.recv(1) == b"x"
+    assert time.monotonic() - begun_s >= 0.06
+
+
+def test_the_timeline_acts_on_the_link(running, server):
+    """Faults begin and end at their times, and say so."""
+    _, said = running(plan(server, timeline=[{"at": "100 ms", "for": "100 ms", "fault": "partition"}]))
+    time.sleep(0.5)
+    assert said == [(0.1, "partition begins"), (0.2, "partition ends")]
+
+
+def test_faults_come_and_go_by_order(running, server, tmp_path):
+    """From another process, through a socket file."""
+    run, said = running(plan(server))
+    actions = {
+        "begin": lambda what: run.begin({"fault": what}),
+        "end": run.end,
+        "status": lambda _: run.figures(),
+    }
+    desk = Desk(tmp_path / "desk", run.proxy.call, actions)
+    try:
+        assert ask(tmp_path / "desk", "begin", "partition") == "partition"
+        assert ask(tmp_path / "desk", "end", "partition") is None
+        with pytest.raises(InputError, match="no fault 'partition' was begun"):
+            ask(tmp_path / "desk", "end", "partition")
+        with pytest.raises(InputError, match="did you mean 'surge'"):
+            ask(tmp_path / "desk", "begin", "surg")
+        assert ask(tmp_path / "desk", "status")["connections"] == 0
+    finally:
+        desk.close()
+    assert [what for _, what in said] == ["partition begins", "partition ends"]
+    assert not (tmp_path / "desk").exists()
+
+
+def test_the_socket_file_is_the_users_own(tmp_path):
+    """Nobody else gives orders."""
+    desk = Desk(tmp_path / "desk", lambda action: action(), {})
+    try:
+        assert (tmp_path / "desk").stat().st_mode & 0o077 == 0
+        with pytest.raises(InputError, match="it exists already"):
+            Desk(tmp_path / "desk", lambda action: action(), {})
+    finally:
+        desk.close()
+
+
+@pytest.mark.parametrize(
+    ("link", "timeline", "sentence"),
+    [
+        ({"path": "etherne"}, [], "did you mean 'ethernet'"),
+        ({"path": "direct", "loss": "2"}, [], "write '2 %' if 2 % is meant"),
+        ({"path": "direct"}, [{"at": "1 s", "fault": "crash"}], "only links here"),
+        ({"path": "direct"}, [{"at": "1 s", "fault": "surge", "factor": 0.5}], "makes delays longer"),
+        ({"path": "direct"}, [{"at": "soon", "fault": "surge"}], "fault 'surge', at"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_runs(link, timeline, sentence):
+    """The sentences are those of the scenario loader."""
+    with pytest.raises(InputError, match=sentence):
+        ProxyRun(ProxyPlan(HERE, ("127.0.0.1", 9), link, timeline=timeline), print)
+
+
+def test_a_taken_port_is_one_sentence(server):
+    """No traceback at two in the morning."""
+    with pytest.raises(InputError, match="the port is taken"):
+        ProxyRun(ProxyPlan(server.getsockname(), ("127.0.0.1", 9), {"path": "direct"}), print)
+
+
+def test_wide_area_links_are_named_by_their_metros():
+    """As in `windtunnel link show`."""
+    assert link_of("wan:singapore-ashburn") == ({"path": "wan"}, ("singapore", "ashburn"))
+    with pytest.raises(InputError, match="did you mean 'singapore'"):
+        link_of("wan:singapor-ashburn")
