@@ -172,3 +172,24 @@ def test_a_record_comes_back_from_json_as_it_was():
 
     assert msgspec.json.encode(egg) == b'{"name":"a","boiled_count":2}'
     assert msgspec.json.decode(msgspec.json.encode(egg), type=Egg) == egg
+
+
+def test_what_is_derived_from_records_is_made_anew_when_one_of_their_kind_changes(twins):
+    """A change of another kind, and a question asked again, cost nothing; a fork has its own answer."""
+    records, made = twins.records, []
+
+    def names(records):
+        made.append(1)
+        return sorted(records.of("egg"))
+
+    records.put("egg", "a", Egg(name="a"))
+    assert records.derived("names", ("egg",), names) == ["a"]
+    records.put("spoon", "b", Egg(name="b"))
+    assert records.derived("names", ("egg",), names) == ["a"]
+    assert len(made) == 1
+
+    branch = records.fork()
+    branch.put("egg", "c", Egg(name="c"))
+    records.remove("egg", "a")
+    assert records.derived("names", ("egg",), names) == []
+    assert branch.derived("names", ("egg",), names) == ["a", "c"]

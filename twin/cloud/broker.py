@@ -11,13 +11,13 @@ taken as they come, and a "subscribe" without a packet id gives it a session tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from twin.cloud.broker_session import Session
+from twin.cloud.broker_session import Session, asked_s, stripped
 from twin.errors import InputError
 from twin.kernel.behaviour import (
     Context,
@@ -38,6 +38,8 @@ from twin.mqtt.packets import (
     KEEP_ALIVE_TIMEOUT,
     NEVER_S,
     NO_SUBSCRIPTION_EXISTED,
+    NOT_AUTHORIZED,
+    NOT_AUTHORIZED_V3,
     PACKET_LIMIT_BYTES,
     PACKET_TOO_LARGE,
     QUOTA_EXCEEDED,
@@ -57,6 +59,7 @@ from twin.mqtt.packets import (
 )
 from twin.mqtt.subscriptions import QOS_MASK, SHARED, Subscriptions, shared_filter
 from twin.mqtt.topics import check_filter, check_name, matches
+from twin.state.registry.policies import Verb
 from twin.units import Bytes, Seconds
 
 SESSION_LIMIT: Final = 1_000_000
@@ -67,6 +70,9 @@ KEEP_ALIVE_FACTOR: Final = 1.5  # MQTT 3.1.1, section 3.1.2.10
 CLOCK_GRAIN_S: Final = 1e-6
 RESERVED: Final = "$aws/"
 SESSION_ENDED: Final = "session ended"
+NOT_ALLOWED: Final = "not authorised"
+
+Authorise: TypeAlias = Callable[[str, Verb, str], bool]
 
 
 @dataclass(slots=True)
@@ -76,7 +82,8 @@ class Broker:
     `queue_limit` bounds each session's offline queue; the newest message goes when it is full, as with
     mosquitto, and QoS 0 is not queued for a client that is away. A session whose client stays away for
     `session_expiry_s` ends (AWS IoT Core: one hour), or earlier if the client said so (MQTT 5). A client
-    that sends more than `maximum_packet_bytes` in one packet is cut off.
+    that sends more than `maximum_packet_bytes` in one packet is cut off. `authorise` is asked with the client
+    id, the verb (connect, publish, subscribe, receive) and the topic; without it everybody may do everything.
     """
 
     measures: ClassVar[tuple[str, ...]] = ()
@@ -84,6 +91,7 @@ class Broker:
     queue_limit: int = QUEUE_LIMIT
     session_expiry_s: Seconds = 3600.0
     maximum_packet_bytes: Bytes = PACKET_LIMIT_BYTES
+    authorise: Authorise | None = field(default=None, metadata={"wired": True})
 
     sessions: dict[str, Session] = field(init=False, default_factory=dict)
     clients: dict[NodeId, str] = field(init=False, default_factory=dict)
@@ -134,8 +142,11 @@ class Broker:
             case "publish" if message.qos == 2 and packet_id:
                 return self._take_over_publication(session, message, node, context)
             case "publish" if message.qos and packet_id:
+                if not self._may(session.client_id, "publish", message.topic):
+                    puback = Send(node, session.packet("puback", packet_id, NOT_AUTHORIZED))
+                    return [puback, Drop(message, NOT_ALLOWED)]
                 puback = Send(node, session.packet("puback", packet_id))
-                return [puback, *self._publish(message, session.client_id, context)]
+                return [puback, *self._route(message, session.client_id, context)]
             case "publish":
                 return self._publish(message, session.client_id, context)
             case "puback" | "pubcomp":
@@ -196,7 +207,7 @@ class Broker:
     def _expiry_s(self, connect: Connect) -> float:
         """How long the session outlives its connection."""
         if connect.version == "5":
-            return min(self.session_expiry_s, _asked_s(connect.session_expiry_s))
+            return min(self.session_expiry_s, asked_s(connect.session_expiry_s))
         return 0.0 if connect.clean_session else self.session_expiry_s
 
     # connections -------------------------------------------------------------------------------------
@@ -204,6 +215,9 @@ class Broker:
     def _connect(self, connect: Connect, node: NodeId, context: Context) -> list[Effect]:
         """Accept a client: a live connection of the same client id or node gives way to it."""
         self.mqtt_nodes.add(node)
+        if self.authorise is not None and not self.authorise(connect.client_id, "connect", ""):
+            code = NOT_AUTHORIZED if connect.version == "5" else NOT_AUTHORIZED_V3
+            return [Send(node, connack_message(Connack(code, version=connect.version)))]
         effects = self._take_over(connect.client_id, node, context)
         known = self.sessions.get(connect.client_id)
         if known is not None and connect.clean_session:
@@ -223,7 +237,7 @@ class Broker:
     def _connack(self, connect: Connect, session: Session, is_present: bool) -> Connack:
         if connect.version == "3.1.1":
             return Connack(is_session_present=is_present)
-        granted_s = None if session.expiry_s >= _asked_s(connect.session_expiry_s) else session.expiry_s
+        granted_s = None if session.expiry_s >= asked_s(connect.session_expiry_s) else session.expiry_s
         return Connack(
             is_session_present=is_present,
             version="5",
@@ -276,7 +290,7 @@ class Broker:
     def _farewell(self, session: Session, said: Properties | None, context: Context) -> list[Effect]:
         """DISCONNECT: the will is discarded, unless the client says otherwise (MQTT 5)."""
         if said is not None and said.session_expiry_s is not None and session.expiry_s > 0.0:
-            session.expiry_s = min(self.session_expiry_s, _asked_s(said.session_expiry_s))
+            session.expiry_s = min(self.session_expiry_s, asked_s(said.session_expiry_s))
         if said is not None and said.reason_code == DISCONNECT_WITH_WILL:
             return self._broken(session.client_id, context)
         session.will = None
@@ -358,6 +372,8 @@ class Broker:
             reason_code = TOPIC_FILTER_INVALID
         if len(session.filters) >= FILTER_LIMIT and topic_filter not in session.filters:
             reason_code = QUOTA_EXCEEDED
+        if not reason_code and not self._may(session.client_id, "subscribe", topic_filter):
+            reason_code = NOT_AUTHORIZED
         return SUBSCRIPTION_REFUSED if reason_code and session.version == "3.1.1" else reason_code
 
     def _greet(self, session: Session, topic_filter: str, granted: int, context: Context) -> list[Effect]:
@@ -387,6 +403,9 @@ class Broker:
     ) -> list[Effect]:
         """QoS 2: hold the publication until its PUBREL, and only once."""
         if message.packet_id not in session.incoming:
+            if session.version == "5" and not self._may(session.client_id, "publish", message.topic):
+                pubrec = session.packet("pubrec", message.packet_id, NOT_AUTHORIZED)
+                return [Drop(message, NOT_ALLOWED), Send(node, pubrec)]
             if session.version == "5" and len(session.incoming) >= INFLIGHT_LIMIT:
                 return [Drop(message, "window"), *self._cut(session, RECEIVE_MAXIMUM_EXCEEDED, context)]
             session.incoming[message.packet_id] = message
@@ -400,7 +419,16 @@ class Broker:
             return [pubcomp]
         return [pubcomp, *self._publish(message, session.client_id, context)]
 
+    def _may(self, client_id: str, verb: Verb, topic: str) -> bool:
+        return self.authorise is None or self.authorise(client_id, verb, topic)
+
     def _publish(self, message: Message, publisher: str, context: Context) -> list[Effect]:
+        """Deliver what its publisher may publish."""
+        if self.authorise is not None and not self.authorise(publisher, "publish", message.topic):
+            return [Drop(message, NOT_ALLOWED)]
+        return self._route(message, publisher, context)
+
+    def _route(self, message: Message, publisher: str, context: Context) -> list[Effect]:
         """Deliver to each matching session once, at the lower of the published and the granted QoS."""
         topic = message.topic
         try:
@@ -410,7 +438,7 @@ class Broker:
         effects: list[Effect] = []
         as_published = message
         if message.retain or message.dup or message.packet_id or message.properties is not None:
-            as_published = _stripped(message)
+            as_published = stripped(message)
             message = replace(as_published, retain=False) if as_published.retain else as_published
         if as_published.retain:
             effects += self._retain(as_published, context)
@@ -433,6 +461,8 @@ class Broker:
         return self.sessions[client_id].node is not None
 
     def _deliver(self, session: Session, message: Message, granted: int, context: Context) -> list[Effect]:
+        if self.authorise is not None and not self.authorise(session.client_id, "receive", message.topic):
+            return [Drop(message, NOT_ALLOWED)]
         qos = min(message.qos, granted)
         if session.is_local:
             qos = 0
@@ -461,18 +491,3 @@ class Broker:
     def _forget(self, topic: str) -> None:
         self.retained.pop(topic, None)
         self.retained_until_s.pop(topic, None)
-
-
-def _asked_s(session_expiry_s: int) -> float:
-    """The session expiry that a client asked for; 0xFFFFFFFF is never."""
-    return math.inf if session_expiry_s == NEVER_S else float(session_expiry_s)
-
-
-def _stripped(message: Message) -> Message:
-    """The publication as it goes on: of one hop's properties only the message expiry is kept."""
-    said = message.properties
-    if said is not None:
-        said = (
-            Properties(message_expiry_s=said.message_expiry_s) if said.message_expiry_s is not None else None
-        )
-    return replace(message, dup=False, packet_id=0, properties=said)

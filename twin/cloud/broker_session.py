@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 from twin.kernel.behaviour import Drop, Effect, NodeId
 from twin.message import Message, Properties
 from twin.mqtt.outbox import INFLIGHT_LIMIT, Outbox
-from twin.mqtt.packets import PACKET_LIMIT_BYTES, PLAIN, Connect, Version, Will, packet_bytes, spoken
+from twin.mqtt.packets import NEVER_S, PACKET_LIMIT_BYTES, PLAIN, Connect, Version, Will, packet_bytes, spoken
 
 
 @dataclass(slots=True)
@@ -63,3 +64,18 @@ class Session:
         incoming = [Drop(message, cause) for message in self.incoming.values()]
         self.incoming.clear()
         return [*self.outbox.empty(cause), *incoming]
+
+
+def asked_s(session_expiry_s: int) -> float:
+    """The session expiry that a client asked for; 0xFFFFFFFF is never."""
+    return math.inf if session_expiry_s == NEVER_S else float(session_expiry_s)
+
+
+def stripped(message: Message) -> Message:
+    """The publication as it goes on: of one hop's properties only the message expiry is kept."""
+    said = message.properties
+    if said is not None:
+        said = (
+            Properties(message_expiry_s=said.message_expiry_s) if said.message_expiry_s is not None else None
+        )
+    return replace(message, dup=False, packet_id=0, properties=said)

@@ -32,11 +32,13 @@ ACKNOWLEDGEMENTS: Final = ("puback", "pubrec", "pubrel", "pubcomp")
 
 ACCEPTED: Final = 0
 SERVER_UNAVAILABLE: Final = 3
+NOT_AUTHORIZED_V3: Final = 5
 SUBSCRIPTION_REFUSED: Final = 128
 
 # reason codes of MQTT 5, table 2-6
 DISCONNECT_WITH_WILL: Final = 0x04
 NO_SUBSCRIPTION_EXISTED: Final = 0x11
+NOT_AUTHORIZED: Final = 0x87
 SERVER_UNAVAILABLE_V5: Final = 0x88
 KEEP_ALIVE_TIMEOUT: Final = 0x8D
 SESSION_TAKEN_OVER: Final = 0x8E

@@ -8,15 +8,16 @@ and what is to be published once that is done.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from twin.message import Message
 
+T = TypeVar("T")
 Tree: TypeAlias = dict[str, Any]
 STALE_DEADLINES: Final = 64
 """So many passed-over deadlines, and as many as there are records, before the heap is made anew."""
@@ -43,11 +44,13 @@ class Deadline(NamedTuple):
 class Records:
     """All records of the twins, by kind and key, and the deadlines that they carry."""
 
-    __slots__ = ("_deadlines", "_kinds")
+    __slots__ = ("_deadlines", "_derived", "_kinds", "_stamps")
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, Any]] = {}
         self._deadlines: list[Deadline] = []
+        self._stamps: dict[str, int] = {}
+        self._derived: dict[str, tuple[tuple[int, ...], Any]] = {}
 
     def of(self, kind: str) -> dict[str, Any]:
         """The records of a kind by key, oldest first; to be read only."""
@@ -70,6 +73,7 @@ class Records:
     def put(self, kind: str, key: str, record: Record) -> None:
         """Keep a record in place of an older one; transactions and stores call this, nobody else."""
         self.of(kind)[key] = record
+        self._stamps[kind] = self._stamps.get(kind, 0) + 1
         if record.due_s != math.inf:
             heappush(self._deadlines, Deadline(record.due_s, kind, key))
             if len(self._deadlines) > STALE_DEADLINES + 2 * sum(map(len, self._kinds.values())):
@@ -78,6 +82,16 @@ class Records:
     def remove(self, kind: str, key: str) -> None:
         """Forget a record; transactions and stores call this, nobody else."""
         self.of(kind).pop(key, None)
+        self._stamps[kind] = self._stamps.get(kind, 0) + 1
+
+    def derived(self, name: str, kinds: tuple[str, ...], make: Callable[[Records], T]) -> T:
+        """What `make` makes of the records of these kinds, kept under the name until one of them changes."""
+        stamps = tuple([self._stamps.get(kind, 0) for kind in kinds])
+        kept = self._derived.get(name)
+        if kept is None or kept[0] != stamps:
+            kept = self._derived[name] = (stamps, make(self))
+        made: T = kept[1]
+        return made
 
     def next_due_s(self) -> float:
         """When something falls due next (seconds), infinite if nothing does."""
@@ -101,6 +115,7 @@ class Records:
         branch = Records()
         branch._kinds = {kind: dict(kept) for kind, kept in self._kinds.items()}
         branch._deadlines = self._deadlines.copy()
+        branch._stamps = self._stamps.copy()
         return branch
 
     def _stands(self, deadline: Deadline) -> bool:
