@@ -2,8 +2,9 @@ import json
 
 from twin.cloud.broker import Broker
 from twin.cloud.twin_service import TwinService
-from twin.kernel.behaviour import Observe, Received, Send, Started
+from twin.kernel.behaviour import LinkChanged, Observe, Received, Send, Started, Wake, Woken
 from twin.message import Message
+from twin.mqtt.packets import Connect, Will, connect_message
 
 SHADOW = "$aws/things/GA/shadow"
 
@@ -74,3 +75,35 @@ def test_the_broker_and_the_service_find_each_other(context):
     assert [effect.to for effect in broker.react(Received(request, "GA", 0.0), context)] == ["twin"]
     answer = Message(f"{SHADOW}/update/accepted", b"{}", qos=1)
     assert broker.react(Received(answer, "twin", 0.0), context) == []
+
+
+def test_a_desired_value_ends_in_the_node_too(context):
+    """The node asks to be woken when something falls due, and publishes what came of it."""
+    service = TwinService("broker", desired_expiry_s=30.0)
+    context.now = 10.0
+    payload = json.dumps({"state": {"desired": {"gate": "open"}}}).encode()
+    effects = service.react(Received(Message(f"{SHADOW}/update", payload), "broker", 0.0), context)
+    assert [effect for effect in effects if isinstance(effect, Wake)] == [Wake(30.0, "due")]
+
+    context.now = 40.0
+    effects = list(service.react(Woken("due"), context))
+    assert Observe("shadow_delta_open", 30.0) in effects
+    assert Observe("shadow_desired_ended", 1) in effects
+    assert [each.message.topic for each in effects if isinstance(each, Send)] == [
+        f"{SHADOW}/update/documents"
+    ]
+    assert not any(isinstance(each, Wake) for each in effects), "nothing falls due any more"
+
+
+def test_a_will_on_a_reserved_topic_is_none(context):
+    """A client that dies cannot report to a shadow; its will on another topic is published."""
+    for topic, is_published in ((f"{SHADOW}/update", False), ("site/park/gate/GA/session", True)):
+        broker = Broker()
+        service = TwinService("broker")
+        for effect in service.react(Started(), context):
+            broker.react(Received(effect.message, "twin", 0.0), context)
+        will = Will(topic, b'{"state":{"reported":{"gate":"gone"}}}', qos=1)
+        connect = connect_message(Connect("GA", 10.0, clean_session=True, will=will))
+        broker.react(Received(connect, "GA", 0.0), context)
+        effects = list(broker.react(LinkChanged("GA", is_up=False), context))
+        assert any(isinstance(each, Send) and each.to == "twin" for each in effects) is is_published

@@ -34,6 +34,17 @@ def test_a_late_death_of_an_older_session_is_ignored():
     assert is_alive(twins.records, "lamp-1")
 
 
+def test_a_session_that_died_stays_dead():
+    """Its birth may come after its death; a thing without session numbers is believed as it comes."""
+    twins = Twins([Sessions()])
+    said(twins, 1.0, online=False, session=3)
+    said(twins, 2.0, online=True, session=3)
+    assert not is_alive(twins.records, "lamp-1")
+    said(twins, 3.0, online=False, session=0, topic="things/lamp-2/session")
+    said(twins, 4.0, online=True, session=0, topic="things/lamp-2/session")
+    assert is_alive(twins.records, "lamp-2")
+
+
 def test_what_is_no_session_is_counted():
     """A bad payload changes nothing."""
     twins = Twins([Sessions()])

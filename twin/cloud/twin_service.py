@@ -22,6 +22,7 @@ from twin.kernel.behaviour import (
 )
 from twin.message import Message
 from twin.state.records import Transaction
+from twin.state.sessions import Sessions
 from twin.state.shadow import Shadows, ShadowSettings
 from twin.state.twins import Twins
 from twin.units import Bytes, Seconds
@@ -83,7 +84,7 @@ class TwinService:
 
     def _hosted(self) -> Twins:
         if self.twins is None:
-            self.twins = Twins([Shadows(self.shadow_settings)])
+            self.twins = Twins([Sessions(), Shadows(self.shadow_settings)])
         return self.twins
 
     def _subscribe(self, twins: Twins) -> list[Effect]:

@@ -2,7 +2,8 @@
 
 A thing says on `site/{site}/{kind}/{thing}/session` (or `things/{thing}/session`), retained, that it is
 online, and its will that it is not; both carry the number of the session. Messages come late and twice: a
-death of an older session is ignored.
+death of an older session is ignored, and so is a birth that comes after the death of the same session. A
+thing that does not number its sessions (0) is believed as it comes.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ class Sessions:
         if known is not None and said.session < known.number:
             transaction.observe("session_late")
             return
-        if known is not None and (known.number, known.is_online) == (said.session, said.online):
-            return
+        if known is not None and known.number == said.session:
+            is_dead = said.session and not known.is_online
+            if is_dead or known.is_online == said.online:
+                return
         session = Session(thing=thing, number=said.session, is_online=said.online, since_s=transaction.now_s)
         transaction.put(KIND, thing, session)
 

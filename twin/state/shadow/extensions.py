@@ -17,7 +17,17 @@ from twin.state.records import Records, Tree
 from twin.state.shadow.document import Shadow
 from twin.state.shadow.requests import RejectedError, Request
 from twin.state.shadow.settings import Schema, ShadowSettings
-from twin.state.shadow.trees import MISSING, Path, at, is_same, leaves, moment_s, youngest
+from twin.state.shadow.trees import (
+    MISSING,
+    Path,
+    at,
+    is_same,
+    leaves,
+    moment_s,
+    pointer,
+    read_pointer,
+    youngest,
+)
 
 COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "=": is_same,
@@ -78,16 +88,6 @@ def _holds(actual: Any, wanted: Any, token: str | None) -> bool:
 def _is_mixed(one: Any, other: Any) -> bool:
     """Python orders true and 1; JSON does not."""
     return isinstance(one, bool) is not isinstance(other, bool)
-
-
-def pointer(path: Path) -> str:
-    """A path as JSON pointer (RFC 6901)."""
-    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
-
-
-def read_pointer(text: str) -> Path:
-    """The path that a JSON pointer names."""
-    return tuple(key.replace("~1", "/").replace("~0", "~") for key in text.split("/")[1:])
 
 
 # desired values that end -----------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class Endings:
 def _moment_at_s(shadow: Shadow, section: str, path: Path) -> float:
     """When the value at a path of a section arose as far as is known; long ago if it has no stamp."""
     stamps = at(shadow.metadata.get(section, {}), path)
-    stamp = None if stamps is MISSING else youngest(at(shadow.state[section], path), stamps)
+    stamp = None if stamps is MISSING else youngest(stamps)
     return -math.inf if stamp is None else moment_s(stamp)
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from twin.message import Message
 from twin.state.records import Record, Records, Transaction, Tree
 from twin.state.shadow.document import SHADOW, TOMBSTONE, Shadow, Tombstone
-from twin.state.shadow.extensions import Endings, check_condition, is_plain, read_pointer
+from twin.state.shadow.extensions import Endings, check_condition, is_plain
 from twin.state.shadow.requests import (
     RejectedError,
     Request,
@@ -28,7 +28,7 @@ from twin.state.shadow.requests import (
     topic_of,
 )
 from twin.state.shadow.settings import Schema, ShadowSettings
-from twin.state.shadow.trees import Stamp
+from twin.state.shadow.trees import Stamp, read_pointer
 
 FILTERS: Final = tuple(
     f"$aws/things/+/shadow/{name}{verb}" for name in ("", "name/+/") for verb in ("update", "get", "delete")

@@ -1,8 +1,8 @@
 """JSON trees that are never mutated: merge, delta, and metadata aligned with the state by path.
 
 The stamp of a value is the time it was received (seconds), or `[received, event]` if its sender said when
-it arose. A stamp stands where the state has a leaf, so that no key of a user can be taken for metadata.
-Documents show a stamp as `{"timestamp": whole seconds}`.
+it arose. A stamp stands where the state has a leaf, so that no key of a user can be taken for metadata; an
+array is replaced as a whole and has one. Documents show `{"timestamp": whole seconds}`, for each element.
 """
 
 from __future__ import annotations
@@ -40,26 +40,24 @@ def merge(old: Tree, old_stamps: Tree, patch: Tree, stamp: Stamp) -> tuple[Tree,
                 del state[key], stamps[key]
         else:
             state[key] = value
-            stamps[key] = stamp if kind is not list else marked(value, stamp)
+            stamps[key] = stamp
     return state, stamps
 
 
-def marked(value: Any, mark: Any) -> Any:
+def shown(value: Any, stamps: Any) -> Any:
+    """The metadata of a value as documents show it."""
+    if type(stamps) is dict:
+        return {key: shown(value[key], below) for key, below in stamps.items()}
+    return marked(value, {"timestamp": int(received_s(stamps))})
+
+
+def marked(value: Any, mark: Tree) -> Any:
     """The value's shape with a mark at every leaf, one for each element of an array."""
     if type(value) is dict:
         return {key: marked(below, mark) for key, below in value.items()}
     if type(value) is list:
         return [marked(element, mark) for element in value]
     return mark
-
-
-def shown(value: Any, stamps: Any) -> Any:
-    """The metadata of a value as documents show it."""
-    if type(value) is dict:
-        return {key: shown(below, stamps[key]) for key, below in value.items()}
-    if type(value) is list:
-        return [shown(element, stamp) for element, stamp in zip(value, stamps, strict=True)]
-    return {"timestamp": int(received_s(stamps))}
 
 
 def received_s(stamp: Stamp) -> float:
@@ -78,15 +76,12 @@ def moment_s(stamp: Stamp) -> float:
     return received_s(stamp) if said_s is None else said_s
 
 
-def youngest(value: Any, stamps: Any) -> Stamp | None:
-    """The latest stamp of a value's leaves, if it has any."""
-    if type(value) is dict:
-        below = [youngest(each, stamps[key]) for key, each in value.items()]
-    elif type(value) is list:
-        below = [youngest(each, stamp) for each, stamp in zip(value, stamps, strict=True)]
-    else:
-        return stamps  # type: ignore[no-any-return]  # a leaf's stamps are one stamp
-    return max((stamp for stamp in below if stamp is not None), key=moment_s, default=None)
+def youngest(stamps: Any) -> Stamp | None:
+    """The latest of the stamps below; an empty object has none."""
+    if type(stamps) is not dict:
+        return stamps  # type: ignore[no-any-return]  # where no object is, there is one stamp
+    below = [found for each in stamps.values() if (found := youngest(each)) is not None]
+    return max(below, key=moment_s, default=None)
 
 
 def delta(desired: Tree, reported: Tree, stamps: Tree) -> tuple[Tree, Tree]:
@@ -137,6 +132,16 @@ def at(tree: Any, path: Path) -> Any:
             return MISSING
         tree = tree[key]
     return tree
+
+
+def pointer(path: Path) -> str:
+    """A path as JSON pointer (RFC 6901)."""
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
+
+
+def read_pointer(text: str) -> Path:
+    """The path that a JSON pointer names."""
+    return tuple(key.replace("~1", "/").replace("~0", "~") for key in text.split("/")[1:])
 
 
 def without(tree: Tree, paths: Iterable[Path]) -> Tree:
