@@ -6,7 +6,7 @@ An actuator reports what it did on `{kind}/{node}/report`, and its state to its 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
@@ -67,6 +67,10 @@ class BoomGate:
         "close_refused",
     )
     KIND: ClassVar[str] = "boom_gate"
+
+    def mirrored(self) -> Mapping[str, Any]:
+        """Its true state, as its shadow names it."""
+        return {"gate": self.position}
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Move on orders, on the end of a movement, and on the silence of the heartbeat."""
@@ -198,6 +202,10 @@ class Switch:
     delta_version: int = field(init=False, default=0)
 
     measures: ClassVar[tuple[str, ...]] = tuple(wiring.measure for wiring in SWITCHES.values())
+
+    def mirrored(self) -> Mapping[str, Any]:
+        """Its true state, as its shadow names it."""
+        return {"on": self.is_on}
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Switch when ordered."""

@@ -7,9 +7,9 @@ at a random phase, so that a fleet does not speak in one voice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from devices_models.gateway.conversion import encode
 from devices_models.publications import address, happened, telemetry
@@ -211,6 +211,10 @@ class ParkingBaySensor:
 
     measures: ClassVar[tuple[str, ...]] = ()
     KIND: ClassVar[str] = "parking_bay_sensor"
+
+    def mirrored(self) -> Mapping[str, Any]:
+        """Its true state, as its twin names it."""
+        return {"occupied": self.is_occupied}
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Read the bay every `every_s`, and when its comparator wakes the sensor."""

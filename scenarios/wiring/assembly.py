@@ -20,7 +20,9 @@ from scenarios.wiring import timeline
 from scenarios.wiring.hardware import observe_hardware
 from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
+from scenarios.wiring.mirrors import Mirrors
 from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station, with_own_session
+from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.kernel import Kernel, NodeSpec
@@ -40,6 +42,7 @@ class Assembly:
     network: Network
     building: Building | None
     world: WorldSettings | None
+    mirrors: Mirrors | None = None
 
     def run(self, is_over: Callable[[], bool] | None = None) -> None:
         """Run to the scenario's end, or until `is_over` (asked every ten seconds)."""
@@ -54,6 +57,8 @@ class Assembly:
             self.kernel.run(end_s)
         if self.building is not None:
             self.building.finish()
+        if self.mirrors is not None:
+            self.mirrors.finish()
         observe_hardware(self.scenario.fleets, self.members, self.network.topology, self.kernel)
         self.kernel.check_ledger()
 
@@ -81,12 +86,16 @@ class Blueprint:
         """Everything that one replication needs, made anew."""
         streams = Streams(seed)
         network = Network(build_topology(self.scenario, self.members, streams, self.folder))
-        nodes = {member.node: self._spec(member, streams) for member in self.members}
+        has_twins = any(member.kind == "twin" for member in self.members)
+        mirrors = Mirrors() if has_twins else None
+        nodes = {member.node: self._spec(member, streams, mirrors) for member in self.members}
         kernel = Kernel(nodes, network, streams, pacer, is_traced=is_traced)
+        if mirrors is not None:
+            mirrors.kernel = kernel
         network.on_link_changed(lambda node, peer, is_up: kernel.link_changed(node, peer, is_up=is_up))
         timeline.schedule(self.scenario, kernel, network, self.fleets)
         building = self._build(kernel, streams)
-        return Assembly(self.scenario, self.members, kernel, network, building, self.world)
+        return Assembly(self.scenario, self.members, kernel, network, building, self.world, mirrors)
 
     @property
     def fleets(self) -> dict[str, list[str]]:
@@ -97,23 +106,26 @@ class Blueprint:
                 found.setdefault(member.fleet, []).append(member.node)
         return found
 
-    def _spec(self, member: Member, streams: Streams) -> NodeSpec:
+    def _spec(self, member: Member, streams: Streams, mirrors: Mirrors | None) -> NodeSpec:
         if member.fleet:
             fleet = self.scenario.fleets[member.fleet]
-            make = partial(self._device, member, fleet)
-            return NodeSpec(make, controller(fleet.mcu) if fleet.mcu else None)
+            device = partial(self._device, member, fleet, mirrors)
+            return NodeSpec(device, controller(fleet.mcu) if fleet.mcu else None)
         node = self.scenario.nodes[member.node]
-        make = partial(_make_node, node.kind, self._surroundings(member), self.options[member.node])
+        around, options = self._surroundings(member), self.options[member.node]
+        make: Callable[[], Behaviour] = partial(_make_node, node.kind, around, options)
+        if node.kind == "twin" and mirrors is not None:
+            make = _twin_maker(member.node, make, mirrors, is_durable=node.options.get("store") == "durable")
         return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))
 
-    def _device(self, member: Member, fleet: schema.Fleet) -> Behaviour:
-        """A device, with its own session where its link connects it with a broker."""
+    def _device(self, member: Member, fleet: schema.Fleet, mirrors: Mirrors | None) -> Behaviour:
+        """A device: with its own session where its link connects it with a broker, watched for its twin."""
         behaviour = DEVICES[fleet.device].make(member.via, self.options[member.fleet])
         form = access_of(fleet)
         via = self.scenario.nodes.get(member.via)
-        if form.transport not in {"tcp", "quic"} or via is None or via.kind != "mqtt_broker":
-            return behaviour
-        return with_own_session(behaviour, member, form)
+        if form.transport in {"tcp", "quic"} and via is not None and via.kind == "mqtt_broker":
+            behaviour = with_own_session(behaviour, member, form)
+        return behaviour if mirrors is None else mirrors.watched(member.node, behaviour)
 
     def _surroundings(self, member: Member) -> Surroundings:
         """A gateway's own devices; for everybody else the devices of all sites."""
@@ -155,6 +167,22 @@ class Blueprint:
                 building.place(member.node, member.feature)
         kernel.world = building
         return building
+
+
+def _twin_maker(
+    name: str, make: Callable[[], Behaviour], mirrors: Mirrors, *, is_durable: bool
+) -> Callable[[], Behaviour]:
+    """Makes a twin's service, and after a restart one that knows what its store has kept."""
+    before: list[TwinService] = []
+
+    def made() -> Behaviour:
+        service = make()
+        if isinstance(service, TwinService):
+            mirrors.remade(name, service, before[-1] if before else None, is_durable=is_durable)
+            before[:] = [service]
+        return service
+
+    return made
 
 
 def _make_node(kind: str, around: Surroundings, options: Mapping[str, Any]) -> Behaviour:

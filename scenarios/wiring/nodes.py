@@ -14,9 +14,11 @@ from devices_models.own_session import OwnSession
 from devices_models.shadow_device import ShadowDevice
 from scenarios.format import schema
 from scenarios.wiring.members import Member
+from scenarios.wiring.mirrors import TRUTH_MEASURES
 from twin.cloud.application import Application, User
 from twin.cloud.broker import Broker
 from twin.cloud.database import Database
+from twin.cloud.operator import Operator
 from twin.cloud.rule_engine import RuleEngine
 from twin.cloud.twin_service import TwinService
 from twin.kernel.behaviour import Behaviour
@@ -48,6 +50,13 @@ class Surroundings:
     upstream: str
     uplink: schema.Link | None
     is_in_cloud: bool
+
+
+@dataclass(slots=True)
+class TwinStore:
+    """What a twin knows after a crash: nothing, or all that it had answered (`durable`)."""
+
+    store: Literal["memory", "durable"] = "memory"
 
 
 @dataclass(slots=True)
@@ -131,6 +140,15 @@ def _rule_engine(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     )
 
 
+def _twin(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    service, _ = _split(options, TwinService, TwinStore)
+    return TwinService(host=around.member.host, **service)
+
+
+def _operator(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    return Operator(host=around.member.host, things=tuple(around.devices), **options)
+
+
 def _hosted(form: type[Any]) -> Callable[[Surroundings, Mapping[str, Any]], Behaviour]:
     return lambda around, options: form(host=around.member.host, **options)
 
@@ -155,7 +173,8 @@ def _kind(
     *further: tuple[type[Any], Iterable[str]],
 ) -> NodeKind:
     options = composed(form.__name__, (form, authored(form)), *further)
-    return NodeKind(options, make, tuple(form.measures), (form.__doc__ or "").split("\n")[0])
+    measures = (*form.measures, *(TRUTH_MEASURES.values() if form is TwinService else ()))
+    return NodeKind(options, make, measures, (form.__doc__ or "").split("\n")[0])
 
 
 NODE_KINDS: Final[dict[str, NodeKind]] = {
@@ -164,7 +183,8 @@ NODE_KINDS: Final[dict[str, NodeKind]] = {
     "rule_engine": _kind(
         RuleEngine, _rule_engine, (RuleChoice, ("rules",)), (FireRules, authored(FireRules))
     ),
-    "twin": _kind(TwinService, _hosted(TwinService)),
+    "twin": _kind(TwinService, _twin, (TwinStore, ("store",))),
+    "operator": _kind(Operator, _operator),
     "application": _kind(Application, _plain(Application)),
     "database": _kind(Database, _hosted(Database)),
     "user": _kind(User, _plain(User)),

@@ -48,6 +48,7 @@ WORLD_MEASURES: Final = frozenset(
 _REACHES: Final[dict[str, frozenset[str]]] = {
     "rule_engine": frozenset({"gateway", "mqtt_broker"}),
     "twin": frozenset({"gateway", "mqtt_broker"}),
+    "operator": frozenset({"gateway", "mqtt_broker"}),
 }
 _NAMES_NODES: Final[dict[str, frozenset[str]]] = {
     "application": frozenset({"database"}),

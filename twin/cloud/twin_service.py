@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -41,6 +41,7 @@ class TwinService:
 
     Observes `shadow_delta_open`, the seconds for which a delta stood when it empties; `shadow_rejected` with
     the code of each refused request; `shadow_desired_ended`, the number of desired values that ended.
+    A `witness` is shown every transaction.
     """
 
     measures: ClassVar[tuple[str, ...]] = ("shadow_delta_open", "shadow_rejected", "shadow_desired_ended")
@@ -52,6 +53,7 @@ class TwinService:
     keep_newer_reports: bool = False
     shadow_extensions: bool = False
     twins: Twins | None = field(default=None, metadata={"wired": True})
+    witness: Callable[[Transaction], None] | None = field(default=None, metadata={"wired": True})
 
     wakes_s: float = field(init=False, default=math.inf)
 
@@ -92,6 +94,8 @@ class TwinService:
 
     def _performed(self, transaction: Transaction, twins: Twins, context: Context) -> list[Effect]:
         """A transaction as effects: what was measured, what is published, and when to look again."""
+        if self.witness is not None:
+            self.witness(transaction)
         effects: list[Effect] = [Observe(measure, value) for measure, value in transaction.observations]
         effects += [Send(self.host, message) for message in transaction.messages]
         return effects + self._wake(twins, context)
