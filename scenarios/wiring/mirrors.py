@@ -109,6 +109,6 @@ def _reported(shadow: Shadow) -> dict[str, Mirrored]:
     stamps = shadow.metadata.get("reported", {})
     found = {}
     for name, value in shadow.state.get("reported", {}).items():
-        stamp = youngest(value, stamps[name])
+        stamp = youngest(stamps[name])
         found[name] = Mirrored(value, 0.0 if stamp is None else moment_s(stamp))
     return found

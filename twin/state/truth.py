@@ -20,8 +20,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from twin.errors import LimitError
-from twin.state.records import Tree
-from twin.state.shadow.trees import MISSING, delta, is_same, marked
+from twin.state.shadow.trees import MISSING, is_same
 
 AGE_LIMIT: Final = 2_000_000
 """So many reports are kept for the quantiles of ages, in one run."""
@@ -212,7 +211,7 @@ class Truth:
         true = self.states.get(thing, {}).get(name, MISSING)
         is_wrong = leaf.said is not MISSING and true is not MISSING and not is_same(leaf.said, true)
         is_unmet = (
-            leaf.desired is not MISSING and true is not MISSING and bool(_difference(leaf.desired, true))
+            leaf.desired is not MISSING and true is not MISSING and not _is_fulfilled(leaf.desired, true)
         )
         for what, phase, is_so in (("diverged", leaf.wrong, is_wrong), ("unmet", leaf.unmet, is_unmet)):
             lasted_s = phase.turn(now_s, is_so=is_so)
@@ -239,9 +238,11 @@ def _figures(twin: str, thing: str, name: str, leaf: _Leaf, now_s: float) -> Fig
     )
 
 
-def _difference(desired: Any, true: Any) -> Tree:
-    """What of the desired value is not so."""
-    return delta({"value": desired}, {"value": true}, {"value": marked(desired, 0.0)})[0]
+def _is_fulfilled(desired: Any, true: Any) -> bool:
+    """Whether the desired value is so; of an object only the members that are desired matter."""
+    if isinstance(desired, dict) and isinstance(true, dict):
+        return all(key in true and _is_fulfilled(value, true[key]) for key, value in desired.items())
+    return is_same(desired, true)
 
 
 def quantile(lows: array[float], highs: array[float], share: float) -> float:
