@@ -313,9 +313,9 @@ class Writer:
 
     def _keep(self, batch: _Batch) -> None:
         changed = [each for each in batch.transactions if each.changes or each.messages]
-        self._pass_on_settled()
+        has_settled = self._pass_on_settled()
         try:
-            number = self.store.commit(changed) if changed else 0
+            number = self.store.commit(changed) if changed or has_settled else 0
         except Exception as error:  # noqa: BLE001  (whatever it was, nothing was accepted)
             self._give_up(batch, error)
             return
@@ -330,6 +330,7 @@ class Writer:
                 self._tell(request.on_kept)
         if batch.transactions:
             self._tell(lambda: self._kept(batch.transactions))
+        self._tell(self.store.tend)
 
     def _tell(self, call: Callable[[], None]) -> None:
         try:
@@ -355,12 +356,13 @@ class Writer:
         except Exception as error:  # noqa: BLE001  (they stay in the outbox and go out at the next start)
             self._report(f"messages could not be published: {type(error).__name__}: {error}")
 
-    def _pass_on_settled(self) -> None:
+    def _pass_on_settled(self) -> bool:
         numbers = []
         while self._settled:
             numbers.append(self._settled.popleft())
         if numbers:
             self.store.settle(numbers)
+        return bool(numbers)
 
 
 def _answer(request: Request, result: Any) -> None:

@@ -119,6 +119,10 @@ class Store(Protocol):
         """The messages under these numbers were published; they are forgotten with the next commit."""
         ...
 
+    def tend(self) -> None:
+        """Do what can wait, a part at a time: called between two commits."""
+        ...
+
     def close(self) -> None:
         """Keep what is settled and let go of the store."""
         ...

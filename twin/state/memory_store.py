@@ -55,6 +55,9 @@ class MemoryStore:
         for number in numbers:
             self.waiting.pop(number, None)
 
+    def tend(self) -> None:
+        """Nothing can wait here."""
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -1,0 +1,242 @@
+"""What lies beside a store so that it can be restored: snapshots, and the tail of commits after each.
+
+`STORE.snapshot-N` has every record and what waited in the outbox after sequence N; it is written under
+another name, synced and renamed, so it is there whole or not at all. `STORE.tail-N` has every commit after
+it, appended when the store has kept it. Both are frames: length, checksum, msgpack.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from twin.service.sql import Numbered
+from twin.state.journal import Entry, Mark, Row, StoreError
+
+T = TypeVar("T")
+
+HEAD: Final = struct.Struct("<4sII")
+MAGIC: Final = b"wtF1"
+ROWS_A_FRAME: Final = 1_000
+LONGEST_FRAME_BYTES: Final = 1 << 30
+KEPT_SNAPSHOTS: Final = 4
+"""Snapshots that are kept for reading the past; the tail is kept from the last but one on."""
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One record of a snapshot."""
+
+    kind: str
+    key: str
+    thing: str
+    record: bytes
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first frame of a snapshot: where it stands, how many records follow, what waits to be published."""
+
+    schema: int
+    sequence: int
+    at_s: float
+    count: int
+    outbox: list[Numbered]
+
+
+class Commit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One frame of a tail: what a commit wrote."""
+
+    entries: list[Entry]
+    outbox: list[Numbered]
+    settled: list[int]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_head = msgspec.msgpack.Decoder(Head)
+_rows = msgspec.msgpack.Decoder(list[Kept])
+_commit = msgspec.msgpack.Decoder(Commit)
+
+
+def framed(value: object) -> bytes:
+    """A value with its length and checksum."""
+    written = _encode(value)
+    return HEAD.pack(MAGIC, len(written), crc32(written)) + written
+
+
+def frames(file: BinaryIO) -> Iterator[bytes]:
+    """The frames of a file up to its end; raise StoreError at the first that is damaged or torn."""
+    while head := file.read(HEAD.size):
+        magic, length, checksum = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, 0)
+        written = file.read(length) if magic == MAGIC and length <= LONGEST_FRAME_BYTES else b""
+        if magic != MAGIC or len(written) != length or crc32(written) != checksum:
+            raise StoreError(f"{file.name} is damaged or torn before byte {file.tell()}")
+        yield written
+
+
+# snapshots -----------------------------------------------------------------------------------------------
+
+
+def snapshot_path(store: Path, sequence: int) -> Path:
+    """Where the snapshot after a sequence lies."""
+    return store.with_name(f"{store.name}.snapshot-{sequence:012}")
+
+
+def tail_path(store: Path, sequence: int) -> Path:
+    """Where the commits after a snapshot lie."""
+    return store.with_name(f"{store.name}.tail-{sequence:012}")
+
+
+def numbered(store: Path, what: str) -> list[int]:
+    """The sequences of the snapshots or tails beside a store, oldest first."""
+    beginning = f"{store.name}.{what}-"
+    endings = [each.name.removeprefix(beginning) for each in store.parent.glob(f"{store.name}.{what}-*")]
+    return sorted(int(ending) for ending in endings if ending.isascii() and ending.isdigit())
+
+
+def write_snapshot(store: Path, head: Head, rows: Iterable[Kept]) -> None:
+    """Write a snapshot that is there whole or not at all."""
+    path = snapshot_path(store, head.sequence)
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(framed(head))
+            part: list[Kept] = []
+            for row in rows:
+                part.append(row)
+                if len(part) == ROWS_A_FRAME:
+                    file.write(framed(part))
+                    part = []
+            file.write(framed(part))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder last, where the system lets a folder be synced."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_head(path: Path) -> Head:
+    """Where a snapshot stands; raise StoreError if it is damaged there."""
+    with path.open("rb") as file:
+        for written in frames(file):
+            return _decoded(_head, written, path)
+    raise StoreError(f"{path} is empty")
+
+
+def read_snapshot(path: Path) -> tuple[Head, list[Kept]]:
+    """A whole snapshot; raise StoreError if any of it is damaged or missing."""
+    with path.open("rb") as file:
+        whole = list(frames(file))
+    if not whole:
+        raise StoreError(f"{path} is empty")
+    head = _decoded(_head, whole[0], path)
+    rows = [row for written in whole[1:] for row in _decoded(_rows, written, path)]
+    if len(rows) != head.count:
+        raise StoreError(f"{path} ends early: {len(rows)} of {head.count} records")
+    return head, rows
+
+
+def snapshot_rows(path: Path) -> Iterator[Row]:
+    """The records of a snapshot."""
+    return (Row(each.kind, each.key, each.record) for each in read_snapshot(path)[1])
+
+
+def heads(store: Path) -> list[Head]:
+    """Of the readable snapshots beside a store, oldest first."""
+    found = []
+    for sequence in numbered(store, "snapshot"):
+        try:
+            found.append(read_head(snapshot_path(store, sequence)))
+        except (StoreError, OSError):
+            continue
+    return found
+
+
+def marks(store: Path) -> list[Mark]:
+    """The readable snapshots beside a store, oldest first."""
+    return [Mark(head.sequence, head.at_s) for head in heads(store)]
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], written: bytes, path: Path) -> T:
+    try:
+        return decoder.decode(written)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"{path} has another form than expected: {error}") from None
+
+
+# tails ---------------------------------------------------------------------------------------------------
+
+
+def read_tail(path: Path) -> tuple[list[Commit], str]:
+    """The commits of a tail up to where it is damaged, and what is wrong there; empty if nothing is."""
+    commits: list[Commit] = []
+    try:
+        with path.open("rb") as file:
+            commits.extend(_decoded(_commit, written, path) for written in frames(file))
+    except (StoreError, OSError) as error:
+        return commits, str(error)
+    return commits, ""
+
+
+def last_sequence(path: Path) -> int:
+    """The last sequence in a tail, 0 if it has no entry; raise StoreError if it is damaged or torn."""
+    last = b""
+    with path.open("rb") as file:
+        for written in frames(file):
+            last = written
+    entries = _decoded(_commit, last, path).entries if last else []
+    if last and not entries:  # the last commit settled only
+        commits, _ = read_tail(path)
+        entries = [commit.entries[-1] for commit in commits if commit.entries]
+    return entries[-1].sequence if entries else 0
+
+
+class Tail:
+    """The tail that is being written.
+
+    It guards against a damaged store, not against a power failure, so it is not synced at each commit.
+    """
+
+    def __init__(self, store: Path, sequence: int, *, is_new: bool) -> None:
+        self._file = tail_path(store, sequence).open("wb" if is_new else "ab", buffering=0)
+
+    def append(self, commit: Commit) -> None:
+        """Hand one commit to the operating system, which has it also if this process ends."""
+        written = framed(commit)
+        if self._file.write(written) != len(written):
+            raise OSError(f"{self._file.name} could not be written whole")
+
+    def close(self) -> None:
+        """Sync and close."""
+        try:
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+
+def discard_old(store: Path) -> None:
+    """Remove the snapshots and tails that nobody needs any more."""
+    kept = numbered(store, "snapshot")[-KEPT_SNAPSHOTS:]
+    for sequence in numbered(store, "snapshot"):
+        if sequence not in kept:
+            snapshot_path(store, sequence).unlink(missing_ok=True)
+    for sequence in numbered(store, "tail"):
+        if sequence < min(kept[-2:], default=0):
+            tail_path(store, sequence).unlink(missing_ok=True)
