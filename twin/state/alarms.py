@@ -62,7 +62,7 @@ class Alarm(Record, frozen=True):
     acknowledged_s: float | None = None
     acknowledged_by: str = ""
     note: str = ""
-    event_s: float = -math.inf
+    event_s: float = 0.0
     session: int = 0
 
     @property
