@@ -151,6 +151,18 @@ class Campaigning(RuleBasedStateMachine):
             assert bad <= sum(count for status, count in found.items() if status not in OPEN) or not job.waves
 
     @invariant()
+    def a_completed_job_has_nothing_open(self):
+        for job in self.records.of("job").values():
+            assert job.status != "COMPLETED" or (job.open_count == 0 and job.due_s == math.inf)
+
+    @invariant()
+    def nothing_is_told_after_the_window(self):
+        for job_id, plan in self.records.of("job_plan").items():
+            job = self.records.get("job", job_id)
+            if plan.end_s is not None and plan.end_s <= self.now_s and job.status == "IN_PROGRESS":
+                assert job.is_rollout_stopped or self.twins.next_due_s() <= self.now_s
+
+    @invariant()
     def what_is_open_waits_at_its_thing_and_nothing_else_does(self):
         waiting = {
             (thing, job_id)
