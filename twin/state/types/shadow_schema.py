@@ -1,0 +1,49 @@
+"""What the device types say about shadows: which wishes are allowed, and how long they stand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from twin.state.records import Records, Tree
+from twin.state.registry.things import THING
+from twin.state.types.model import PropertyModel, ThingModel, Types, without_null
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSchema:
+    """The `Schema` of the shadows: checks the values of things that have a type, and leaves the others be."""
+
+    types: Types
+
+    def problem(self, thing: str, section: str, changes: Tree, records: Records) -> str:
+        """Why the changes are refused, or an empty text."""
+        model = self._model(thing, records)
+        if model is None:
+            return ""
+        if section == "desired":
+            return model.desired_problem(changes)
+        return model.report_problem(without_null(changes))
+
+    def desired_expiry_s(self, thing: str, name: str, records: Records) -> float:
+        """For how long a desired value of the property holds (seconds), infinite: for ever."""
+        found = self._property(thing, name, records)
+        return math.inf if found is None else found.desired_expiry_s
+
+    def is_cleared_on_report(self, thing: str, name: str, records: Records) -> bool:
+        """Whether a desired value of the property goes when the device reports it."""
+        found = self._property(thing, name, records)
+        return found is not None and found.is_cleared_on_report
+
+    def max_age_s(self, thing: str, name: str, records: Records) -> float:
+        """How old a value of the property may be before it is stale (seconds), infinite: it never is."""
+        found = self._property(thing, name, records)
+        return math.inf if found is None else found.max_age_s
+
+    def _model(self, thing: str, records: Records) -> ThingModel | None:
+        known = records.get(THING, thing)
+        return None if known is None else self.types.get(known.type)
+
+    def _property(self, thing: str, name: str, records: Records) -> PropertyModel | None:
+        model = self._model(thing, records)
+        return None if model is None else model.properties.get(name)
