@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,12 +23,14 @@ from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
 from scenarios.wiring.mirrors import Mirrors
 from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station, with_own_session
+from twin.cloud.hosted import HostedClient
 from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.kernel import Kernel, NodeSpec
 from twin.kernel.ports import Pacer
 from twin.kernel.randomness import Streams
+from twin.mqtt.client import ClientSession
 
 STOP_CHECK_S: Final = 10.0
 
@@ -82,13 +85,20 @@ class Blueprint:
         world = _world(scenario)
         return cls(scenario, scenes, members_of(scenario, scenes), options, world, folder)
 
-    def assemble(self, seed: int, *, is_traced: bool = False, pacer: Pacer | None = None) -> Assembly:
-        """Everything that one replication needs, made anew."""
+    def assemble(
+        self,
+        seed: int,
+        *,
+        is_traced: bool = False,
+        pacer: Pacer | None = None,
+        bound: Mapping[str, Behaviour] | None = None,
+    ) -> Assembly:
+        """Everything that one replication needs, made anew; `bound` gives the nodes that are real."""
         streams = Streams(seed)
         network = Network(build_topology(self.scenario, self.members, streams, self.folder))
         has_twins = any(member.kind == "twin" for member in self.members)
         mirrors = Mirrors() if has_twins else None
-        nodes = {member.node: self._spec(member, streams, mirrors) for member in self.members}
+        nodes = {member.node: self._spec(member, streams, mirrors, bound or {}) for member in self.members}
         kernel = Kernel(nodes, network, streams, pacer, is_traced=is_traced)
         if mirrors is not None:
             mirrors.kernel = kernel
@@ -106,7 +116,11 @@ class Blueprint:
                 found.setdefault(member.fleet, []).append(member.node)
         return found
 
-    def _spec(self, member: Member, streams: Streams, mirrors: Mirrors | None) -> NodeSpec:
+    def _spec(
+        self, member: Member, streams: Streams, mirrors: Mirrors | None, bound: Mapping[str, Behaviour]
+    ) -> NodeSpec:
+        if member.node in bound:
+            return NodeSpec(lambda: bound[member.node])
         if member.fleet:
             fleet = self.scenario.fleets[member.fleet]
             device = partial(self._device, member, fleet, mirrors)
@@ -116,6 +130,8 @@ class Blueprint:
         make: Callable[[], Behaviour] = partial(_make_node, node.kind, around, options)
         if node.kind == "twin" and mirrors is not None:
             make = _twin_maker(member.node, make, mirrors, is_durable=node.options.get("store") == "durable")
+        if member.host in bound:
+            make = partial(_as_client, make, ClientSession(member.host, member.node))
         return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))
 
     def _device(self, member: Member, fleet: schema.Fleet, mirrors: Mirrors | None) -> Behaviour:
@@ -187,6 +203,11 @@ def _twin_maker(
 
 def _make_node(kind: str, around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     return NODE_KINDS[kind].make(around, options)
+
+
+def _as_client(make: Callable[[], Behaviour], session: ClientSession) -> Behaviour:
+    """What runs on a broker that is real is one of its clients."""
+    return HostedClient(make(), copy.deepcopy(session))
 
 
 def _fleet_options(fleet: schema.Fleet, folder: Path) -> dict[str, Any]:

@@ -67,12 +67,16 @@ class World(Protocol):
 
 
 class Arrival(Protocol):
-    """A message that came from outside the kernel."""
+    """A message that came from outside the kernel, at `at_s` (seconds since the start of the run)."""
 
-    at_s: float
-    source: NodeId
-    to: NodeId
-    message: Message
+    @property
+    def at_s(self) -> float: ...  # noqa: D102
+    @property
+    def source(self) -> NodeId: ...  # noqa: D102
+    @property
+    def to(self) -> NodeId: ...  # noqa: D102
+    @property
+    def message(self) -> Message: ...  # noqa: D102
 
 
 class Pacer(Protocol):

@@ -1,0 +1,135 @@
+"""One replication in wall time, with real brokers in the place of simulated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from scenarios.format.loading import Variant
+from scenarios.judging.outcome import Outcome, outcome_of
+from scenarios.wiring.assembly import Assembly, Blueprint
+from scenarios.wiring.members import scenes_of
+from scenarios.wiring.vocabulary import reporters
+from twin.errors import InputError
+from twin.kernel.behaviour import Behaviour, NodeId
+from twin.live.endpoint import Endpoint
+from twin.live.pacer import SocketPacer
+from twin.live.probe import probe
+from twin.live.real_broker import OUTSIDE, RealBroker
+from twin.live.wires import Wires
+from twin.message import Message
+
+BROKER = "mqtt_broker"
+
+
+class Timeliness(msgspec.Struct, frozen=True):
+    """How well the run kept to the wall clock (seconds); with slips it was not in real time."""
+
+    late_p50_s: float
+    late_p99_s: float
+    late_most_s: float
+    slip_count: int
+    slipped_s: float
+
+    @property
+    def is_real_time(self) -> bool:
+        """Whether the clock never had to slip."""
+        return not self.slip_count
+
+
+class LiveRun(msgspec.Struct, frozen=True):
+    """What a live replication found: the outcome as in virtual time, and what is only true of live runs."""
+
+    outcome: Outcome
+    timeliness: Timeliness
+    brokers: dict[str, str]
+    ended_connections: dict[str, int]
+
+
+@dataclass(slots=True)
+class LiveBroker:
+    """A bound node: its behaviour, and the sockets behind it."""
+
+    behaviour: RealBroker
+    wires: Wires
+
+
+def run_live(
+    variant: Variant,
+    bindings: Mapping[NodeId, Endpoint],
+    *,
+    seed: int | None = None,
+    duration_s: float | None = None,
+    is_traced: bool = True,
+    on_start: Callable[[Assembly, SocketPacer], None] | None = None,
+) -> LiveRun:
+    """Run a variant once in wall time with these nodes bound to real brokers, and judge it.
+
+    Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
+    """
+    _check(variant, bindings)
+    for endpoint in bindings.values():
+        probe(endpoint)
+    scenario = variant.scenario
+    if duration_s is not None:
+        run = scenario.run.model_copy(update={"duration_s": min(duration_s, scenario.run.duration_s)})
+        scenario = scenario.model_copy(update={"run": run})
+    pacer = SocketPacer()
+    blueprint = Blueprint.of(scenario, scenes_of(scenario, variant.folder), variant.folder)
+    assemblies: list[Assembly] = []
+    brokers = {node: _broker(node, endpoint, pacer, assemblies) for node, endpoint in bindings.items()}
+    bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
+    used_seed = scenario.run.seed if seed is None else seed
+    assembly = blueprint.assemble(used_seed, is_traced=is_traced, pacer=pacer, bound=bound)
+    assemblies.append(assembly)
+    try:
+        pacer.restart()
+        if on_start is not None:
+            on_start(assembly, pacer)
+        assembly.run()
+    finally:
+        for broker in brokers.values():
+            broker.wires.close()
+        pacer.close()
+    nodes_of = reporters(scenario, blueprint.members)
+    outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
+    ended: dict[str, int] = {}
+    for broker in brokers.values():
+        for reason, count in broker.wires.ended.items():
+            ended[reason] = ended.get(reason, 0) + count
+    urls = {node: endpoint.url for node, endpoint in bindings.items()}
+    return LiveRun(outcome, _timeliness(pacer), urls, ended)
+
+
+def _check(variant: Variant, bindings: Mapping[NodeId, Endpoint]) -> None:
+    brokers = [name for name, node in variant.scenario.nodes.items() if node.kind == BROKER]
+    for node in bindings:
+        if node not in brokers:
+            raise InputError(
+                f"{node!r} cannot be bound to a broker; nodes that can: {', '.join(brokers) or 'none'}"
+            )
+
+
+def _broker(node: NodeId, endpoint: Endpoint, pacer: SocketPacer, assemblies: list[Assembly]) -> LiveBroker:
+    def received(peer: NodeId, message: Message) -> None:
+        pacer.arrive(OUTSIDE + peer, node, message)
+
+    def closed(peer: NodeId, _reason: str) -> None:
+        kernel = assemblies[0].kernel
+        kernel.call_at(max(kernel.now, pacer.now), lambda: kernel.link_changed(peer, node, is_up=False))
+
+    wires = Wires(endpoint, pacer, received, closed)
+    return LiveBroker(RealBroker(wires), wires)
+
+
+def _timeliness(pacer: SocketPacer) -> Timeliness:
+    late = sorted(pacer.lateness_s) or [0.0]
+    return Timeliness(
+        late_p50_s=late[len(late) // 2],
+        late_p99_s=late[int(len(late) * 0.99)],
+        late_most_s=late[-1],
+        slip_count=len(pacer.slips),
+        slipped_s=sum(amount for _, amount in pacer.slips),
+    )

@@ -1,0 +1,142 @@
+"""Wall time for a kernel whose nodes talk to real sockets: one thread, one selector.
+
+While the kernel waits for its next event the pacer watches every socket of the run; what arrives is handed
+to the kernel at once. A run that falls behind by more than `LARGEST_LAG_S` lets its clock slip, and says so.
+"""
+
+from __future__ import annotations
+
+import queue
+import select
+import selectors
+import socket
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from twin.kernel.behaviour import NodeId
+from twin.kernel.pacing import INBOX_LIMIT, Injected
+from twin.message import Message
+
+LARGEST_LAG_S: Final = 0.25
+POLL_EVERY_S: Final = 0.005
+COARSE_S: Final = 0.002
+LONGEST_WAIT_S: Final = 1.0
+SELECT_LIMIT: Final = 1_024
+MOST_LATENESSES: Final = 1_000_000
+
+Handler = Callable[[int], None]
+"""Called with the selector's mask when a socket is ready."""
+
+
+class SocketPacer:
+    """Waits for the next event, for sockets, and for what other threads inject.
+
+    `lateness_s` holds how late each event was worked off (seconds), and `slips` when and by how much the
+    clock slipped: a run with slips did not run in real time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._origin_s = clock()
+        self._selector = selectors.DefaultSelector()
+        self._arrived: deque[Injected] = deque()
+        self._inbox: queue.Queue[Injected] = queue.Queue(INBOX_LIMIT)
+        self._waker, self._woken = socket.socketpair()
+        for end in (self._waker, self._woken):
+            end.setblocking(False)
+        self.watch(self._woken, selectors.EVENT_READ, self._take_inbox)
+        self._polled_s = 0.0
+        self.lateness_s = array("d")
+        self.slips: list[tuple[float, float]] = []
+        self.refused_count = 0
+
+    @property
+    def now(self) -> float:
+        """Seconds of the run that have passed on the wall."""
+        return self._clock() - self._origin_s
+
+    def restart(self) -> None:
+        """Let the run's time begin now: what came before was preparation."""
+        self._origin_s = self._clock()
+
+    # sockets ---------------------------------------------------------------------------------------------
+
+    def watch(self, sock: Any, mask: int, handler: Handler) -> None:
+        """Call the handler when the socket is ready for what the mask says; 0 forgets the socket."""
+        known = self._selector.get_map().get(sock)
+        if known is None:
+            if mask:
+                self._selector.register(sock, mask, handler)
+        elif not mask:
+            self._selector.unregister(sock)
+        else:
+            self._selector.modify(sock, mask, handler)
+
+    def arrive(self, source: NodeId, to: NodeId, message: Message) -> None:
+        """A handler has something for the kernel, as of now."""
+        self._arrived.append(Injected(self.now, source, to, message))
+
+    def inject(self, source: NodeId, to: NodeId, message: Message) -> bool:
+        """The same from any thread; False (and counted) when the inbox is full."""
+        try:
+            self._inbox.put_nowait(Injected(self.now, source, to, message))
+        except queue.Full:
+            self.refused_count += 1
+            return False
+        with suppress(BlockingIOError, OSError):
+            self._waker.send(b"!")
+        return True
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._selector.close()
+        self._waker.close()
+        self._woken.close()
+
+    # time ------------------------------------------------------------------------------------------------
+
+    def wait_until(self, due_s: float) -> Injected | None:
+        """What arrives before `due_s`, or None when that time has come."""
+        while not self._arrived:
+            wait_s = due_s - self.now
+            if wait_s <= 0:
+                self._note(-wait_s)
+                if self._polled_s + POLL_EVERY_S > due_s - wait_s:
+                    return None
+                self._poll(0.0)
+                return self._arrived.popleft() if self._arrived else None
+            self._poll(min(wait_s, LONGEST_WAIT_S))
+        return self._arrived.popleft()
+
+    def _note(self, late_s: float) -> None:
+        """Keep how late this is; past the bound the clock slips."""
+        if len(self.lateness_s) < MOST_LATENESSES:
+            self.lateness_s.append(late_s)
+        if late_s > LARGEST_LAG_S:
+            self.slips.append((self.now, late_s))
+            self._origin_s += late_s
+
+    def _poll(self, wait_s: float) -> None:
+        """Wait for sockets, finer than the whole milliseconds that epoll knows."""
+        descriptor = getattr(self._selector, "fileno", lambda: SELECT_LIMIT)()
+        if wait_s > COARSE_S:
+            ready = self._selector.select(wait_s - COARSE_S / 2 - 0.0005)
+        elif wait_s > 0 and descriptor < SELECT_LIMIT:
+            select.select([descriptor], [], [], wait_s)
+            ready = self._selector.select(0)
+        else:
+            ready = self._selector.select(wait_s)
+        self._polled_s = self.now
+        for key, mask in ready:
+            key.data(mask)
+
+    def _take_inbox(self, _mask: int) -> None:
+        with suppress(BlockingIOError):
+            self._woken.recv(4096)
+        with suppress(queue.Empty):
+            while True:
+                self._arrived.append(self._inbox.get_nowait())
