@@ -475,6 +475,7 @@ class Connections:
             else:
                 segment.is_free = True
         flow.lost.clear()
+        flow.flights.clear()  # who is handing over, and was told to close by what it handed over, stops
 
 
 def _loss_ratio(path: Path) -> float:

@@ -7,6 +7,7 @@ from network.link import Link
 from network.stages.delay import Delay
 from network.topology import Topology
 from network.transport import Tcp, rfc
+from twin.kernel.flight import Flight
 from twin.message import Message
 
 ONE_WAY_S = 0.11
@@ -168,6 +169,24 @@ def test_a_disconnect_abandons_what_is_in_retransmission(timeline, fates):
         (0.3, "a", "connection closed"),
         (0.3, "b", "connection closed"),
     ]
+
+
+def test_a_receiver_that_closes_at_the_first_of_several_gets_no_more(timeline, fates):
+    """Those that waited behind it are lost, once."""
+    network = pair(fates("lost"))
+    arrive = timeline.arrive
+
+    def close_at_once(flight):
+        arrive(flight)
+        if flight.message.topic == "0":
+            network.carry(Flight("b", "a", Message("", kind="disconnect"), timeline.now, 0), timeline)
+
+    timeline.arrive = close_at_once
+    for number in range(3):
+        timeline.send_at(0.1 * number, network, "a", "b", Message(str(number)))
+    timeline.run()
+    assert [topic for _, to, topic in timeline.arrived if to == "b"] == ["0"]
+    assert [cause for _, _, cause in timeline.lost] == ["connection closed"] * 2
 
 
 def test_what_is_on_the_wire_when_the_connection_closes_arrives(timeline):
