@@ -6,6 +6,7 @@ import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,8 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from twin.errors import InputError
+from twin.message import Message
 from twin.service.authority import Authority, write
+from twin.state.records import Transaction
+from twin.state.registry.access import thing_of
 from twin.state.registry.issuing import SimulatedIssuer
+from twin.state.registry.provisioning import Provisioning, Template
+from twin.state.twins import Twins
 
 
 @pytest.fixture
@@ -230,3 +236,27 @@ def test_the_simulated_issuer_repeats_itself():
     ]
     assert len({each.fingerprint for each in [first, *others]}) == 4
     assert "KEY" not in repr(first)
+
+
+def test_the_authority_is_the_issuer_of_the_provisioning(authority):
+    """A device with a real signing request gets a real certificate, and the thing it is for."""
+    made = Twins([Provisioning(authority, gives_keys=False, secret=b"x" * 32)])
+    records, now_s = made.records, authority.clock()
+    Provisioning().put_template(Template(name="gates", type="boom_gate"), Transaction(records, now_s))
+    key = ec.generate_private_key(ec.SECP256R1())
+
+    def ask(topic, document):
+        (message,) = made.handle(Message(topic, msgspec.json.encode(document)), now_s).messages
+        assert message.topic == f"{topic}/accepted"
+        return msgspec.json.decode(message.payload)
+
+    created = ask("$aws/certificates/create-from-csr/json", {"certificateSigningRequest": _csr(key)})
+    certificate = x509.load_pem_x509_certificate(created["certificatePem"].encode())
+    assert certificate.public_key() == key.public_key()
+    assert certificate.fingerprint(hashes.SHA256()).hex() == created["certificateId"]
+    token, parameters = created["certificateOwnershipToken"], {"SerialNumber": "gate-7"}
+    asked = {"certificateOwnershipToken": token, "parameters": parameters}
+    assert ask("$aws/provisioning-templates/gates/provision/json", asked)["thingName"] == "gate-7"
+    name = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    assert thing_of(records, name).name == "gate-7"
+    assert f"{certificate.serial_number:x}" == records.get("certificate", created["certificateId"]).serial

@@ -15,6 +15,7 @@ from twin.mqtt.topics import check_filter, check_name
 from twin.state.records import Records, Transaction
 from twin.state.registry.audit import LONGEST_TEXT, MOST_ENTRIES, AuditLog, Entry, audit
 from twin.state.registry.certificates import CERTIFICATE, Certificate
+from twin.state.registry.connectivity import SIM, unconnected
 from twin.state.registry.policies import CLIENT, POLICY, VERBS, Client, Policy, Verb, filled, policies_of
 from twin.state.registry.search import groups_of
 from twin.state.registry.things import GROUP, THING, Thing
@@ -22,7 +23,7 @@ from twin.state.registry.things import GROUP, THING, Thing
 DECISIONS_KEPT: Final = 1_000
 CLIENTS_KEPT: Final = 100_000
 
-_KINDS: Final = (THING, GROUP, POLICY, CLIENT, CERTIFICATE)
+_KINDS: Final = (THING, GROUP, POLICY, CLIENT, CERTIFICATE, SIM)
 
 
 def may(records: Records, client: str, verb: Verb, topic: str = "") -> bool:
@@ -72,12 +73,13 @@ class Grants:
 class Access:
     """What follows from the records: which thing each client is, and its grants, made when it first asks."""
 
-    __slots__ = ("_behind", "_certificates", "_grants", "_records")
+    __slots__ = ("_behind", "_certificates", "_grants", "_records", "_unconnected")
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._grants: dict[str, Grants] = {}
         self._certificates: dict[str, list[Certificate]] = {}
+        self._unconnected = unconnected(records)
         self._behind: dict[str, list[Thing]] = {}
         for certificate in records.of(CERTIFICATE).values():
             self._certificates.setdefault(certificate.common_name, []).append(certificate)
@@ -130,10 +132,11 @@ class Access:
 
     def _can_connect(self, thing: Thing | None, role: Client | None, states: set[str]) -> bool:
         """Known, and of its certificates, if it has any, one still holds."""
-        if thing is not None and thing.state != "active":
+        if thing is not None and (thing.state != "active" or thing.name in self._unconnected):
             return False
         if states:
-            return "ACTIVE" in states or (thing is None and "CLAIM" in states)
+            is_somebody = thing is not None or role is not None
+            return is_somebody if "ACTIVE" in states else thing is None and "CLAIM" in states
         return thing is not None or role is not None
 
     def _subjects(

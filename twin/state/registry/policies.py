@@ -49,8 +49,11 @@ class Client(Record, frozen=True):
 SHADOW: Final = ("get", "update", "delete", "name/+/get", "name/+/update", "name/+/delete")
 JOBS: Final = ("get", "start-next", "+/get", "+/update")
 FIELD: Final = ("telemetry", "event/+", "report", "cmd/+/ack", "session", "last")
-ROTATION: Final = ("$aws/certificates/create/json", "$aws/certificates/create-from-csr/json")
-PROVISIONING: Final = (*ROTATION, "$aws/provisioning-templates/+/provision/json")
+PROVISIONING: Final = (
+    "$aws/certificates/create/json",
+    "$aws/certificates/create-from-csr/json",
+    "$aws/provisioning-templates/+/provision/json",
+)
 _HEAR: Final = ("subscribe", "receive")
 ANSWERS: Final = tuple(f"{topic}/{answer}" for topic in PROVISIONING for answer in ("accepted", "rejected"))
 
@@ -62,6 +65,7 @@ def _own(thing: str, field: str) -> tuple[str, ...]:
         *(f"$aws/things/{thing}/jobs/{each}" for each in JOBS),
         *(f"{field}/{each}" for each in FIELD),
         f"things/{thing}/cmd/+/ack",
+        f"things/{thing}/certificates/rotate",
     )
 
 
@@ -72,8 +76,6 @@ DEFAULT_POLICIES: Final = (
     Policy(name="own-receive", subjects=("thing:*",), verbs=_HEAR,
            topics=("$aws/things/${thing}/#", "site/${site}/${type}/${thing}/#", "things/${thing}/#",
                    "alarms/${thing}/#")),
-    Policy(name="rotation", subjects=("state:ACTIVE",), verbs=("publish",), topics=PROVISIONING),
-    Policy(name="rotation-answers", subjects=("state:ACTIVE",), verbs=_HEAR, topics=ANSWERS),
     Policy(name="gateway-publish", subjects=("type:gateway",), verbs=("publish",),
            topics=(*_own("${member.thing}", _MEMBER), "site/${site}/+/${thing}/telemetry",
                    "site/${site}/rule/#")),
