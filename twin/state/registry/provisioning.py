@@ -262,7 +262,7 @@ class Provisioning:
         return issued
 
     def _made(self, template: Template, parameters: Mapping[str, str], transaction: Transaction) -> Thing:
-        """The thing of a template: registered, or there already if the template may replace its certificate."""
+        """The thing of a template: registered, or there already if the template replaces certificates."""
         serial = parameters.get(SERIAL_NUMBER, "")
         if template.serials and serial not in template.serials:
             raise RegistryError(403, f"serial number {serial[:64]!r} may not be provisioned")
