@@ -292,9 +292,10 @@ class Writer:
         except Exception as error:  # noqa: BLE001  (it belongs to whoever asked)
             if request.future is None:
                 self._failed(f"a message could not be handled: {type(error).__name__}: {error}")
+                _answer(request, None)  # it would fail again, so whoever brought it must not bring it again
             else:
                 self.counts.failed += 1
-            _fail(request, error)
+                _fail(request, error)
             return
         batch.transactions.append(transaction)
         batch.answers.append((request, result))
