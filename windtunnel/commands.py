@@ -370,3 +370,24 @@ def control(options: argparse.Namespace) -> int:
     from windtunnel import proxy_commands
 
     return proxy_commands.control(options)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the twins as a service."""
+    from windtunnel import serve_commands
+
+    return serve_commands.serve(options)
+
+
+def token(options: argparse.Namespace) -> int:
+    """Make, list or revoke tokens of the HTTP API."""
+    from windtunnel import serve_commands
+
+    return serve_commands.token(options)
+
+
+def device(options: argparse.Namespace) -> int:
+    """Make a device at a running service, or end one."""
+    from windtunnel import device_commands
+
+    return device_commands.device(options)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import queue
+import signal
+import ssl
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from paho.mqtt import client as paho
 
 from twin.service.authority import Authority, write
 from twin.service.mosquitto import OWNER, BrokerSettings, Mosquitto
+from twin.service.tokens import new_token
 
+ROOT = Path(__file__).parents[2]
 WAIT_S = 10.0
 
 
@@ -155,3 +165,122 @@ def eventually(ask, timeout=WAIT_S):
         assert time.monotonic() < until, "it did not come in time"
         time.sleep(0.02)
     return answer
+
+
+class Service:
+    """The real `windtunnel serve` on free ports, with an HTTP client that has the first token."""
+
+    def __init__(self, folder: Path, *options: str):
+        self.folder, self.options = folder, options
+        self.process, self.about, self.http, self.said = None, {}, None, []
+
+    def start(self, *more: str):
+        """Start it and wait until it takes requests."""
+        command = [sys.executable, "-m", "windtunnel", "serve", "--json", "--folder", str(self.folder)]
+        ports = [] if "--port" in self.options else ["--port", "0"]
+        if "--broker" not in self.options and "--mqtt-port" not in self.options:
+            ports += ["--mqtt-port", "0"]
+        self.process = subprocess.Popen(
+            [*command, *ports, *self.options, *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.said = []
+        threading.Thread(target=self._listen, args=(self.process.stderr,), daemon=True).start()
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(WAIT_S)
+            return self
+        self.about = json.loads(line)
+        self._connect()
+        return self
+
+    def _listen(self, pipe):
+        with pipe:
+            self.said.extend(iter(pipe.readline, ""))
+
+    def _connect(self):
+        verify = ssl.create_default_context(cafile=self.about["ca"]) if "https" in self.about["url"] else True
+        token = (self.folder / "admin.token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        self.http = httpx.Client(base_url=self.about["url"], headers=headers, verify=verify, timeout=WAIT_S)
+
+    def token(self, role, **options):
+        """A client with a token of another role."""
+        secret = new_token(
+            self.folder / "tokens.json", options.pop("name", role), role, time.time(), **options
+        )
+        headers = {"Authorization": f"Bearer {secret}"}
+        return httpx.Client(base_url=self.about["url"], headers=headers, timeout=WAIT_S)
+
+    def kill(self):
+        """As if the power went: nothing is cleaned up."""
+        self.process.kill()
+        self.process.wait(WAIT_S)
+        self._close()
+
+    def stop(self):
+        """Ctrl-C; return the exit code."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(WAIT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(WAIT_S)
+        self._close()
+        return self.process.returncode
+
+    def _close(self):
+        self.process.stdout.close()
+        if self.http is not None:
+            self.http.close()
+            self.http = None
+
+    def device(self, name, **options):
+        """A client with a certificate of its own for a registered thing, as `device add` makes it."""
+        return self.client(self.certificate(name), **options)
+
+    def certificate(self, name, kind="boom_gate"):
+        files = self.folder / "devices" / f"{name}.pem", self.folder / "devices" / f"{name}.key"
+        if not files[0].exists():
+            command = [sys.executable, "-m", "windtunnel", "device", "add"]
+            subprocess.run(
+                [*command, name, "--type", kind, "--folder", str(self.folder)],
+                cwd=ROOT,
+                check=True,
+                timeout=WAIT_S,
+                capture_output=True,
+            )
+        return files
+
+    def client(self, files, name="", **options):
+        return Client(name, port=self.about["mqtt_port"], files=files, ca=self.about["ca"], **options)
+
+
+@pytest.fixture
+def service_of(tmp_path):
+    """A function that runs `windtunnel serve` with these options; it is stopped at the end."""
+    started = []
+
+    def start(*options):
+        service = Service(tmp_path / "service", *options)
+        started.append(service)
+        return service.start()
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_service(tmp_path_factory):
+    """One `windtunnel serve` for all tests of a file that leave each other alone."""
+    service = Service(tmp_path_factory.mktemp("service") / "service", "--store", "memory").start()
+    yield service
+    assert service.stop() == 0

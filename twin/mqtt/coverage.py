@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from twin.mqtt.topics import matches
@@ -53,6 +54,11 @@ class Patterns:
             self.wild.setdefault(_stem(pattern), []).append(pattern)
         else:
             self.exact.add(pattern)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.exact
+        for patterns in self.wild.values():
+            yield from patterns
 
     def match(self, topic: str) -> bool:
         """Whether a pattern matches the topic."""

@@ -8,6 +8,7 @@ owner can enter.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -23,6 +24,9 @@ from pathlib import Path
 from typing import Final
 
 from twin.errors import MissingEnvironmentError
+from twin.message import Message
+from twin.mqtt.codec import encode
+from twin.mqtt.packets import Connect, connect_message
 from twin.service import child
 from twin.service.authority import Authority, write
 from twin.service.broker_log import BrokerLog, Event
@@ -133,6 +137,15 @@ class Mosquitto:
         self._write_revocations()
         if self.is_running and self._process is not None:
             self._process.send_signal(signal.SIGHUP)
+
+    def end_session(self, client: str) -> None:
+        """End a client's connection and forget its session, by connecting under its name and leaving."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as bus:
+            bus.settimeout(STOP_S)
+            bus.connect(self.socket_path)
+            bus.sendall(encode(connect_message(Connect(client, keep_alive_s=5))))
+            bus.recv(64)
+            bus.sendall(encode(Message("", kind="disconnect")))
 
     def stop(self) -> None:
         """End it; it saves its sessions first."""

@@ -31,6 +31,11 @@ def may(records: Records, client: str, verb: Verb, topic: str = "") -> bool:
     return records.derived("access", _KINDS, Access).may(client, verb, topic)
 
 
+def grants_of(records: Records, client: str) -> Grants:
+    """All that a client may do, for a broker that takes a list."""
+    return records.derived("access", _KINDS, Access).grants(client)
+
+
 def thing_of(records: Records, client: str) -> Thing | None:
     """The thing that a client is: by its certificate's name, or its own; None if it is none, or disabled."""
     thing = records.derived("access", _KINDS, Access).thing(client)
@@ -91,12 +96,16 @@ class Access:
 
     def may(self, client: str, verb: Verb, topic: str) -> bool:
         """Whether the client may do it."""
+        return self.grants(client).may(verb, topic)
+
+    def grants(self, client: str) -> Grants:
+        """What the client may do."""
         grants = self._grants.get(client)
         if grants is None:
             if len(self._grants) >= CLIENTS_KEPT:
                 self._grants.clear()
             grants = self._grants[client] = self._granted(client)
-        return grants.may(verb, topic)
+        return grants
 
     def thing(self, client: str) -> Thing | None:
         """The thing that a client is by its certificate's name, else by its own."""

@@ -1,0 +1,130 @@
+"""Who may connect, and who did what: certificates, policies and the audit log."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Body, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from twin.service.api.answers import ApiError, Json, kept
+from twin.service.api.callers import Callers
+from twin.service.authority import Authority
+from twin.service.certificates import register_certificate, revoke_certificate
+from twin.service.service import TwinService
+from twin.service.tokens import Token
+from twin.state.journal import Wanted
+from twin.state.records import Transaction
+from twin.state.registry.audit import AUDIT
+from twin.state.registry.certificates import CERTIFICATE
+from twin.state.registry.issuing import YEAR_S
+from twin.state.registry.policies import Policy, policies_of
+from twin.state.registry.registry import Registry
+from twin.state.standard import component
+
+PAGES_READ = 20
+"""So many pages of the audit log are looked through for entries that fit."""
+
+
+class NewCertificate(BaseModel):
+    """For whom; with a signing request the key stays with the asker."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thing: str
+    csr: str | None = Field(default=None, max_length=16_384)
+    valid_s: float = Field(default=YEAR_S, gt=0, le=10 * YEAR_S)
+
+
+def access_routes(service: TwinService, callers: Callers) -> APIRouter:
+    """All of it is for admins."""
+    router = APIRouter(prefix="/v1", tags=["access"])
+    admin = callers.at_least("admin")
+    registry = component(service.twins, Registry)
+
+    @router.get("/certificates", response_class=Json)
+    async def certificates(caller: Annotated[Token, Depends(admin)], thing: str | None = None) -> Json:
+        """The certificates that are known, of one thing or of all."""
+        del caller
+        found = await kept(service.read(lambda each: list(each.records.of(CERTIFICATE).values())))
+        return Json({"certificates": [each for each in found if thing in (None, each.thing)]})
+
+    @router.post("/certificates", status_code=201, response_class=Json)
+    async def issue(asked: NewCertificate, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """A certificate for a thing, with its private key unless a signing request came; we keep neither."""
+        authority = _authority(service)
+        issued = authority.issue(asked.csr, asked.thing, authority.clock(), asked.valid_s)
+        await kept(service.change(lambda each: register_certificate(issued, asked.thing, each, caller.name)))
+        return Json({**msgspec.to_builtins(issued), "ca_pem": authority.certificate_pem}, 201)
+
+    @router.post("/certificates/{fingerprint}/revoke", response_class=Json)
+    async def revoke(fingerprint: str, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """Let a certificate hold no longer; whoever is connected with it is disconnected."""
+        authority = _authority(service)
+        revoked = await kept(
+            service.change(lambda each: revoke_certificate(fingerprint, authority, each, caller.name))
+        )
+        return Json(revoked)
+
+    @router.get("/policies", response_class=Json)
+    async def policies(caller: Annotated[Token, Depends(admin)]) -> Json:
+        """The policies that stand, the shipped ones among them."""
+        del caller
+        return Json({"policies": await kept(service.read(lambda each: list(policies_of(each.records))))})
+
+    @router.put("/policies/{policy}", response_class=Json)
+    async def put_policy(
+        policy: str, document: Annotated[dict[str, Any], Body()], caller: Annotated[Token, Depends(admin)]
+    ) -> Json:
+        """Make a policy, or put it in the place of another of its name."""
+        try:
+            made = msgspec.convert({**document, "name": policy}, Policy)
+        except msgspec.ValidationError as error:
+            raise ApiError(400, str(error)) from None
+        return Json(await kept(service.change(lambda each: registry.put_policy(made, each, by=caller.name))))
+
+    router.include_router(_audit_routes(service, callers))
+    return router
+
+
+def _audit_routes(service: TwinService, callers: Callers) -> APIRouter:
+    router = APIRouter()
+    admin = callers.at_least("admin")
+
+    @router.get("/audit", response_class=Json)
+    async def audit_log(
+        caller: Annotated[Token, Depends(admin)],
+        who: str | None = None,
+        verb: str | None = None,
+        decision: str | None = None,
+        before: Annotated[int | None, Query(ge=1, description="entries before this sequence")] = None,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> Json:
+        """Who changed what and who was refused what, the newest first."""
+        del caller
+
+        def read(_: Transaction) -> dict[str, Any]:
+            found: list[dict[str, Any]] = []
+            until = None if before is None else before - 1
+            for _page in range(PAGES_READ):
+                wanted = Wanted(0, until, AUDIT, who, None, 1_000, is_newest_first=True)
+                entries = service.history.entries(wanted)
+                for entry in entries:
+                    note = msgspec.json.decode(entry.record)
+                    if verb in (None, note["verb"]) and decision in (None, note["decision"]):
+                        found.append({"sequence": entry.sequence, **note})
+                        if len(found) == limit:
+                            return {"entries": found, "before": entry.sequence}
+                if not entries:
+                    break
+                until = entries[-1].sequence - 1
+            return {"entries": found}
+
+        return Json(await kept(service.read(read)))
+
+    return router
+
+
+def _authority(service: TwinService) -> Authority:
+    if service.authority is None:
+        raise ApiError(409, "the broker is not ours, so certificates are its operator's affair")
+    return service.authority

@@ -1,0 +1,143 @@
+"""How results and errors become responses: JSON, and `{code, message, advice}` for what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from twin.errors import InputError, WindtunnelError
+from twin.service.service import ReadOnlyError, TwinService
+from twin.service.writer import BusyError
+from twin.state.journal import StoreError
+from twin.state.shadow import RejectedError
+
+KEPT_S: Final = 20.0
+"""A change that is not kept by then is answered with 504; it may still be kept."""
+
+ADVICE: Final[Mapping[int, str]] = {
+    400: "correct the request; /openapi.json says what is expected",
+    401: "send the header Authorization: Bearer TOKEN; make a token: windtunnel token new --role viewer",
+    403: "use a token with a role that may do this",
+    404: "look it up first: GET /v1/things",
+    405: "use another method; /openapi.json lists them",
+    408: "send the request faster",
+    409: "read it again, then change what is there now",
+    413: "send less at once",
+    415: "send UTF-8",
+    421: "use the address that windtunnel serve printed, or name this one with --allowed-host",
+    429: "wait a moment, then try again",
+    503: "try again in a while; /health tells when",
+    504: "read whether it was done before trying again",
+}
+AWS_NAMES: Final[Mapping[int, str]] = {
+    400: "InvalidRequestException",
+    401: "UnauthorizedException",
+    404: "ResourceNotFoundException",
+    405: "MethodNotAllowedException",
+    409: "ConflictException",
+    413: "RequestEntityTooLargeException",
+    415: "UnsupportedDocumentEncodingException",
+    429: "ThrottlingException",
+    500: "InternalFailureException",
+    503: "ServiceUnavailableException",
+}
+
+T = TypeVar("T")
+
+
+class ApiError(WindtunnelError):
+    """Something that is answered with this code."""
+
+    def __init__(self, code: int, message: str, advice: str = "", **more: Any) -> None:
+        super().__init__(message)
+        self.code, self.message, self.advice, self.more = code, message, advice, more
+
+
+class Json(Response):
+    """A response whose content msgspec writes, records included; what is infinite is null."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return msgspec.json.encode(plain(content))
+
+
+def plain(content: Any) -> Any:
+    """The content as JSON types; a time that never comes is left out of records and null elsewhere."""
+    if isinstance(content, msgspec.Struct):
+        return {name: plain(getattr(content, name)) for name in content.__struct_fields__ if name != "due_s"}
+    if isinstance(content, tuple) and hasattr(content, "_asdict"):
+        return plain(content._asdict())
+    if isinstance(content, Mapping):
+        return {str(key): plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple | set | frozenset):
+        return [plain(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content
+
+
+async def kept(future: Future[T]) -> T:
+    """The result once it is kept."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(future), KEPT_S)
+    except TimeoutError:
+        raise ApiError(504, f"it was not kept within {KEPT_S:g} s") from None
+
+
+def problem(code: int, message: str, advice: str = "", **more: Any) -> Response:
+    """The response for what went wrong."""
+    content = {"code": code, "message": message, "advice": advice or ADVICE.get(code, ""), **more}
+    headers = {"x-amzn-ErrorType": AWS_NAMES.get(code, "InternalFailureException")}
+    if code in (429, 503):
+        headers["Retry-After"] = "1"
+    if code == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Json(content, code, headers)
+
+
+def install(app: FastAPI, service: TwinService) -> None:
+    """Answer every error in the same form."""
+
+    def answer(code: int, error: Exception, **more: Any) -> Response:
+        return problem(code, str(error), **more)
+
+    async def known(_: Request, error: Exception) -> Response:
+        match error:
+            case ApiError(code=code, message=message, advice=advice, more=more):
+                return problem(code, message, advice, **more)
+            case RejectedError():
+                return problem(error.code, error.message, **_token(error))
+            case ReadOnlyError():
+                return answer(503, error, state="read_only")
+            case BusyError() | StoreError():
+                return answer(503, error)
+            case InputError():
+                return answer(int(getattr(error, "code", 400)), error)
+            case HTTPException(status_code=code, detail=detail):
+                return problem(code, str(detail))
+            case RequestValidationError():
+                return problem(400, "; ".join(_complaint(each) for each in error.errors()))
+        service.tell(f"a request failed: {type(error).__name__}: {error}")
+        return problem(500, "the request failed; what happened stands in the log of the service")
+
+    for kind in (WindtunnelError, RejectedError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, known)
+
+
+def _token(error: RejectedError) -> dict[str, Any]:
+    return {} if error.token is None else {"clientToken": error.token}
+
+
+def _complaint(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(each) for each in error["loc"][1:]) or str(error["loc"][0])
+    return f"{place}: {error['msg']}"

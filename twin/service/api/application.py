@@ -1,0 +1,53 @@
+"""The app put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI
+
+from twin.service.api import answers
+from twin.service.api.access import access_routes
+from twin.service.api.callers import Callers
+from twin.service.api.events import alarm_routes, command_routes, job_routes
+from twin.service.api.guard import App, Guard
+from twin.service.api.shadows import shadow_routes
+from twin.service.api.standing import standing_routes
+from twin.service.api.things import thing_routes
+from twin.service.service import TwinService
+from twin.service.tokens import Keyring
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """Whose names and tokens hold; `version` is the product's."""
+
+    hosts: frozenset[str] = LOOPBACK
+    keyring: Keyring = field(repr=False)
+    version: str = ""
+
+
+def application(service: TwinService, settings: ApiSettings) -> App:
+    """The API as an ASGI application. It needs nothing from elsewhere: there are no pages, only JSON."""
+    app = FastAPI(
+        title="Windtunnel twin service",
+        version=settings.version,
+        description="Registry, shadows, alarms, commands, jobs. Bearer tokens of three roles.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    callers = Callers(settings.keyring)
+    answers.install(app, service)
+    for routes in (
+        standing_routes,
+        shadow_routes,
+        thing_routes,
+        alarm_routes,
+        command_routes,
+        job_routes,
+        access_routes,
+    ):
+        app.include_router(routes(service, callers))
+    return Guard(app, settings.hosts)

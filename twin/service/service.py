@@ -1,0 +1,310 @@
+"""The twins as a running service: store, writer, broker and bridge put together, watched and ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
+from twin.message import Message
+from twin.service.access_list import ACCESS_KINDS, access_list
+from twin.service.authority import Authority
+from twin.service.bridge import Bridge
+from twin.service.enforcement import Enforcement, probe
+from twin.service.metrics import Metrics
+from twin.service.mosquitto import OWNER, BrokerSettings, Mosquitto
+from twin.service.session import Probe
+from twin.service.target import Target
+from twin.service.watching import Watch
+from twin.service.writer import BusyError, Writer
+from twin.state.journal import History, Store
+from twin.state.records import Transaction
+from twin.state.registry.audit import AuditLog
+from twin.state.shadow import InFlight, Shadows
+from twin.state.standard import component
+from twin.state.twins import Twins
+
+READY_S: Final = 10.0
+TAKE_S: Final = 5.0
+TEND_S: Final = 0.2
+INTERRUPT_EVERY_S: Final = 5.0
+RESTART_PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
+REVOCATIONS_EVERY_S: Final = 86_400.0
+STOP_S: Final = 3.0
+MOST_TOLD: Final = 100
+CHANGING_AWAY: Final = "the broker is away, so nothing can be changed now; reads go on"
+
+T = TypeVar("T")
+
+
+class Keeps(Store, History, Protocol):
+    """A store that can be read too."""
+
+
+class ReadOnlyError(WindtunnelError):
+    """Nothing can be changed now, because devices would not hear of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What runs where. Without a `target` the service runs a broker of its own in its folder.
+
+    `probe` has the credentials of a device, by which it is tried whether the broker keeps devices apart. With
+    `queues_changes` changes are taken while the broker is away, and told when it is back.
+    """
+
+    folder: Path
+    broker: BrokerSettings = field(default_factory=BrokerSettings)
+    target: Target | None = None
+    client_id: str = OWNER
+    probe: Target | None = None
+    queues_changes: bool = False
+    requires_authorisation: bool = False
+    inflight_limit: int = 10
+
+
+class Overheard:
+    """A store that tells of each commit, on the writer's thread and before anything is published."""
+
+    def __init__(self, store: Store, tell: Callable[[Sequence[Transaction]], None]) -> None:
+        self._store, self._tell = store, tell
+
+    def commit(self, transactions: Sequence[Transaction]) -> int:
+        """Keep all of them, then tell."""
+        number = self._store.commit(transactions)
+        self._tell(transactions)
+        return number
+
+    def settle(self, numbers: Any) -> None:
+        """The messages under these numbers were published."""
+        self._store.settle(numbers)
+
+    def tend(self) -> None:
+        """Do what can wait."""
+        self._store.tend()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+
+class TwinService:
+    """Start it, tend it now and then from the thread that started it, stop it.
+
+    `report` is told what happens, one sentence each.
+    """
+
+    def __init__(
+        self, twins: Twins, store: Keeps, settings: ServiceSettings, report: Callable[[str], None]
+    ) -> None:
+        self.twins, self.history, self.settings = twins, store, settings
+        self.metrics, self.audit_log, self.watch = Metrics(), AuditLog(), Watch()
+        self.authority: Authority | None = None
+        self.broker: Mosquitto | None = None
+        self.enforcement: Enforcement | None = None
+        self.started_s = time.time()
+        self.told: list[str] = []
+        self._report = report
+        self._inflight, self._inflight_lock = InFlight(settings.inflight_limit), threading.Lock()
+        self._shadows = component(twins, Shadows)
+        self._grant_due = threading.Event()
+        self._restarts, self._restart_s = 0, 0.0
+        self._interrupted_s, self._revocations_s, self._connections = 0.0, time.time(), 0
+        if settings.target is None:
+            self.authority = Authority.ensure(settings.folder / "ca")
+            self.broker = Mosquitto(
+                settings.folder / "broker", settings.broker, self.authority, self.watch.hear
+            )
+        self.writer = Writer(
+            twins,
+            Overheard(store, self._kept),
+            self._publish,
+            time.time,
+            report=self.tell,
+            since_s=store.bounds().last_s,
+            waiting=store.outbox(),
+        )
+        self.bridge: Bridge
+
+    # running ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Return when requests are taken. Raises MissingEnvironmentError or InputError with the reason."""
+        try:
+            target = self._started_broker() if self.settings.target is None else self.settings.target
+            if self.settings.target is not None:
+                self._examine(target)
+            self.bridge = Bridge(
+                target,
+                self.settings.client_id,
+                self.twins.filters,
+                self._take,
+                self.writer.settle,
+                self._is_will,
+            )
+            self.writer.start()
+            self._open_bridge()
+        except BaseException:
+            self.stop()
+            raise
+
+    def tend(self) -> None:
+        """Look after everything once: restart a broker that ended, write what its log told."""
+        self._tend_broker()
+        if self.watch.has_news:
+            self._write_refusals()
+        now_s = time.time()
+        if self.broker is not None and (
+            self._grant_due.is_set() or now_s - self._revocations_s > REVOCATIONS_EVERY_S
+        ):
+            self._revocations_s = now_s
+            self.renew_access()
+        if self.writer.trouble and now_s - self._interrupted_s > INTERRUPT_EVERY_S:
+            self._interrupted_s = now_s
+            self.bridge.interrupt()  # what was not kept comes again
+        if self.bridge.counts.connections != self._connections:
+            self._connections = self.bridge.counts.connections
+            with self._inflight_lock:
+                self._inflight.counts.clear()
+
+    def stop(self) -> None:
+        """End everything in order: finish requests, let answers out, stop the broker."""
+        try:
+            self.writer.stop(STOP_S)
+        finally:
+            bridge = getattr(self, "bridge", None)
+            if bridge is not None:
+                until_s = time.time() + STOP_S / 3.0
+                while bridge.waiting and bridge.is_ready and time.time() < until_s:
+                    time.sleep(0.01)
+                bridge.stop()
+            if self.broker is not None:
+                self.broker.stop()
+
+    def tell(self, what: str) -> None:
+        """Report something, and remember it for /health."""
+        self.told = [*self.told[-MOST_TOLD:], what]
+        self._report(what)
+
+    # for the API -----------------------------------------------------------------------------------------
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether changes are refused now."""
+        return not self.bridge.is_ready and not self.settings.queues_changes
+
+    def change(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Do work that changes something. Raises ReadOnlyError or BusyError."""
+        if self.is_read_only:
+            raise ReadOnlyError(CHANGING_AWAY)
+        return self.writer.submit(work, timeout_s=0.0)
+
+    def read(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Do work that changes nothing, in the order of the changes. Raises BusyError."""
+        return self.writer.submit(work, timeout_s=0.0)
+
+    def renew_access(self) -> None:
+        """Let what certificates and policies say now hold at the broker, and end what may not be there."""
+        self._grant_due.clear()
+        if self.broker is None:
+            return
+
+        def made(transaction: Transaction) -> tuple[str, list[str]]:
+            return access_list(transaction.records), self.watch.unwelcome(transaction.records)
+
+        access, unwelcome = self.read(made).result(READY_S)
+        self.broker.grant(access)
+        for client in unwelcome:
+            self.broker.end_session(client)
+
+    # the broker ------------------------------------------------------------------------------------------
+
+    def _started_broker(self) -> Target:
+        broker = self.broker
+        if broker is None:
+            raise InputError("there is no broker to start")
+        broker.start(access_list(self.twins.records))
+        self.enforcement = Enforcement.managed()
+        return Target(path=broker.socket_path)
+
+    def _open_bridge(self) -> None:
+        self.bridge.start()
+        if not self.bridge.wait_until_ready(READY_S):
+            raise MissingEnvironmentError(f"no session with the broker: {self.bridge.trouble}")
+
+    def _examine(self, target: Target) -> None:
+        with Probe(target, f"{self.settings.client_id}-probe"):
+            pass
+        self.enforcement = probe(target, self.settings.probe)
+        if self.settings.requires_authorisation and not self.enforcement.is_enforced:
+            raise MissingEnvironmentError(self.enforcement.sentence)
+
+    def _tend_broker(self) -> None:
+        broker, now_s = self.broker, time.time()
+        if broker is None or broker.is_running or now_s < self._restart_s:
+            return
+        if self._restart_s == 0.0:
+            self.tell("the broker has ended; it is started again")
+        try:
+            broker.stop()
+            broker.start(access_list(self.read(lambda each: each.records.fork()).result(READY_S)))
+        except WindtunnelError as error:
+            pause_s = RESTART_PAUSES_S[min(self._restarts, len(RESTART_PAUSES_S) - 1)]
+            self._restarts, self._restart_s = self._restarts + 1, now_s + pause_s
+            self.tell(f"the broker could not be started again: {error}")
+        else:
+            self._restarts, self._restart_s = 0, 0.0
+            self.watch.connected.clear()
+
+    def _write_refusals(self) -> None:
+        try:
+            count = self.writer.submit(self.watch.write, timeout_s=0.0).result(READY_S)
+        except (BusyError, WindtunnelError, TimeoutError) as error:
+            self.tell(f"refusals could not be written into the audit log: {error}")
+        else:
+            self.metrics.add("windtunnel_refused_total", float(count))
+
+    # messages --------------------------------------------------------------------------------------------
+
+    def _take(self, message: Message, done: Callable[[], None]) -> None:
+        """On the bridge's thread: hand a message to the writer; what it cannot take comes again."""
+        topic = message.topic
+        with self._inflight_lock:
+            is_taken = self._inflight.begin(topic)
+
+        def kept() -> None:
+            with self._inflight_lock:
+                self._inflight.end(topic)
+            done()
+
+        try:
+            if is_taken:
+                self.writer.offer(message, kept, timeout_s=TAKE_S)
+            else:
+                refused = self.writer.submit(lambda each: self._shadows.refuse(message, each))
+                refused.add_done_callback(lambda _: done())
+        except BusyError:
+            self.bridge.interrupt()
+
+    def _publish(self, number: int, messages: Sequence[Message]) -> None:
+        self.bridge.publish(number, messages)
+
+    def _is_will(self, packet_id: int, topic: str) -> bool:
+        log = None if self.broker is None else self.broker.log
+        return log is not None and log.is_will(packet_id, topic)
+
+    def _kept(self, transactions: Sequence[Transaction]) -> None:
+        """On the writer's thread: what was just kept, before it is published."""
+        is_access_changed = False
+        for transaction in transactions:
+            self.metrics.observe(transaction.observations)
+            self.audit_log.take(transaction)
+            is_access_changed |= any(change.kind in ACCESS_KINDS for change in transaction.changes)
+        if is_access_changed and self.broker is not None:
+            self.broker.grant(access_list(self.twins.records))
+            self._grant_due.set()

@@ -1,0 +1,117 @@
+"""What `windtunnel device` does: registers a thing at a running service and fetches a certificate for it."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import ssl
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from twin.errors import InputError, MissingEnvironmentError
+
+DONE: Final = 0
+ANSWER_S: Final = 10.0
+CONFLICT: Final = 409
+OWNER_ONLY: Final = 0o600
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], folder: str) -> None:
+    """Add the command to the command line."""
+    device = commands.add_parser("device", help="make a thing and its certificate at a running service")
+    actions = device.add_subparsers(dest="doing", required=True)
+    add = actions.add_parser("add", help="register a thing and write its certificate and key")
+    add.add_argument("name", help="1 to 128 letters, digits and :_-")
+    add.add_argument("--type", default="", help="its device type, for example boom_gate")
+    add.add_argument("--site", default="", help="where it is; needed for topics below site/")
+    add.add_argument(
+        "--out", metavar="DIR", help="where the files go (default: devices in the service's DIR)"
+    )
+    revoke = actions.add_parser("revoke", help="let every certificate of a thing hold no longer")
+    revoke.add_argument("name")
+    for each in (add, revoke):
+        each.add_argument(
+            "--folder", default=folder, metavar="DIR", help=f"of the service (default: {folder})"
+        )
+
+
+def device(options: argparse.Namespace) -> int:
+    """Make a device, or end one."""
+    return _add(options) if options.doing == "add" else _revoke(options)
+
+
+def _add(options: argparse.Namespace) -> int:
+    service = _Api(Path(options.folder))
+    fields = {"name": options.name, "type": options.type, "site": options.site}
+    service.ask("POST", "/v1/things", {key: text for key, text in fields.items() if text}, allow=CONFLICT)
+    issued = service.ask("POST", "/v1/certificates", {"thing": options.name})
+    folder = Path(options.out) if options.out else Path(options.folder) / "devices"
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate, key = folder / f"{options.name}.pem", folder / f"{options.name}.key"
+    key.unlink(missing_ok=True)
+    with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
+        file.write(issued["key_pem"])
+    certificate.write_text(issued["certificate_pem"], encoding="utf-8")
+    about = service.about
+    print(f"{options.name} has the certificate {certificate} with the key {key}; try it:")
+    print(
+        f"mosquitto_pub -h {about['mqtt_host']} -p {about['mqtt_port']} --cafile {about['ca']}"
+        f" --cert {certificate} --key {key} -q 1 -t '$aws/things/{options.name}/shadow/update'"
+        """ -m '{"state": {"reported": {"position": "closed"}}}'"""
+    )
+    return DONE
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    service = _Api(Path(options.folder))
+    found = service.ask("GET", f"/v1/certificates?thing={options.name}")["certificates"]
+    holding = [each["fingerprint"] for each in found if each["state"] not in ("REVOKED", "EXPIRED")]
+    if not holding:
+        raise InputError(f"{options.name!r} has no certificate that holds")
+    for fingerprint in holding:
+        service.ask("POST", f"/v1/certificates/{fingerprint}/revoke")
+    print(f"{len(holding)} certificate{'s' if len(holding) > 1 else ''} of {options.name} revoked")
+    return DONE
+
+
+class _Api:
+    """The API of the service that runs in a folder, asked with the token that lies there."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self.about: dict[str, Any] = json.loads((folder / "service.json").read_text(encoding="utf-8"))
+            self.token = (folder / "admin.token").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise MissingEnvironmentError(
+                f"no service runs in {folder}; start it: windtunnel serve --folder {folder}"
+            ) from None
+
+    def ask(self, method: str, path: str, body: Any = None, *, allow: int = 0) -> Any:
+        """The answer; raises InputError with what the service said."""
+        parts = urlsplit(self.about["url"])
+        connection = self._connection(
+            str(parts.hostname), int(parts.port or 0), is_tls=parts.scheme == "https"
+        )
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise MissingEnvironmentError(
+                f"the service at {self.about['url']} does not answer ({error}); does it run?"
+            ) from None
+        finally:
+            connection.close()
+        if response.status >= 400 and response.status != allow:
+            raise InputError(f"{answer['message']} ({answer['advice']})")
+        return answer
+
+    def _connection(self, host: str, port: int, *, is_tls: bool) -> http.client.HTTPConnection:
+        if not is_tls:
+            return http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+        context = ssl.create_default_context(cafile=self.about["ca"] or None)
+        return http.client.HTTPSConnection(host, port, timeout=ANSWER_S, context=context)
