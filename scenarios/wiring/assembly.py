@@ -23,6 +23,7 @@ from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
 from scenarios.wiring.mirrors import Mirrors
 from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station, with_own_session
+from scenarios.wiring.registration import BROKER, registry_of, watch
 from twin.cloud.hosted import HostedClient
 from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
@@ -31,6 +32,7 @@ from twin.kernel.kernel import Kernel, NodeSpec
 from twin.kernel.ports import Pacer
 from twin.kernel.randomness import Streams
 from twin.mqtt.client import ClientSession
+from twin.state.registry.access import Guard
 
 STOP_CHECK_S: Final = 10.0
 
@@ -46,6 +48,7 @@ class Assembly:
     building: Building | None
     world: WorldSettings | None
     mirrors: Mirrors | None = None
+    guard: Guard | None = None
 
     def run(self, is_over: Callable[[], bool] | None = None) -> None:
         """Run to the scenario's end, or until `is_over` (asked every ten seconds)."""
@@ -98,14 +101,19 @@ class Blueprint:
         network = Network(build_topology(self.scenario, self.members, streams, self.folder))
         has_twins = any(member.kind == "twin" for member in self.members)
         mirrors = Mirrors() if has_twins else None
-        nodes = {member.node: self._spec(member, streams, mirrors, bound or {}) for member in self.members}
+        guard = self._guard()
+        nodes = {
+            member.node: self._spec(member, streams, mirrors, bound or {}, guard) for member in self.members
+        }
         kernel = Kernel(nodes, network, streams, pacer, is_traced=is_traced)
         if mirrors is not None:
             mirrors.kernel = kernel
+        if guard is not None:
+            watch(guard, kernel)
         network.on_link_changed(lambda node, peer, is_up: kernel.link_changed(node, peer, is_up=is_up))
         timeline.schedule(self.scenario, kernel, network, self.fleets)
         building = self._build(kernel, streams)
-        return Assembly(self.scenario, self.members, kernel, network, building, self.world, mirrors)
+        return Assembly(self.scenario, self.members, kernel, network, building, self.world, mirrors, guard)
 
     @property
     def fleets(self) -> dict[str, list[str]]:
@@ -116,8 +124,22 @@ class Blueprint:
                 found.setdefault(member.fleet, []).append(member.node)
         return found
 
+    def _guard(self) -> Guard | None:
+        """Who may reach what, if a broker asks for it."""
+        is_asked = any(self.options[name].get("authorise") for name in self._brokers)
+        return Guard(registry_of(self.members, self.scenes), lambda: 0.0) if is_asked else None
+
+    @property
+    def _brokers(self) -> list[str]:
+        return [member.node for member in self.members if member.kind == BROKER]
+
     def _spec(
-        self, member: Member, streams: Streams, mirrors: Mirrors | None, bound: Mapping[str, Behaviour]
+        self,
+        member: Member,
+        streams: Streams,
+        mirrors: Mirrors | None,
+        bound: Mapping[str, Behaviour],
+        guard: Guard | None,
     ) -> NodeSpec:
         if member.node in bound:
             return NodeSpec(lambda: bound[member.node])
@@ -127,6 +149,7 @@ class Blueprint:
             return NodeSpec(device, controller(fleet.mcu) if fleet.mcu else None)
         node = self.scenario.nodes[member.node]
         around, options = self._surroundings(member), self.options[member.node]
+        around.guard = guard
         make: Callable[[], Behaviour] = partial(_make_node, node.kind, around, options)
         if node.kind == "twin" and mirrors is not None:
             make = _twin_maker(member.node, make, mirrors, is_durable=node.options.get("store") == "durable")

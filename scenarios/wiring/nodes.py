@@ -15,6 +15,7 @@ from devices_models.shadow_device import ShadowDevice
 from scenarios.format import schema
 from scenarios.wiring.members import Member
 from scenarios.wiring.mirrors import TRUTH_MEASURES
+from scenarios.wiring.registration import Authorisation
 from twin.cloud.application import Application, User
 from twin.cloud.broker import Broker
 from twin.cloud.database import Database
@@ -25,6 +26,7 @@ from twin.kernel.behaviour import Behaviour
 from twin.kernel.randomness import Stream
 from twin.kernel.station import FifoStation, QueueStation, Station, one_class, urgent_first
 from twin.mqtt.client import ClientSession
+from twin.state.registry.access import Guard
 from twin.state.rules.fire import FireRules
 
 SESSION_OPTIONS: Final = (
@@ -50,6 +52,7 @@ class Surroundings:
     upstream: str
     uplink: schema.Link | None
     is_in_cloud: bool
+    guard: Guard | None = None
 
 
 @dataclass(slots=True)
@@ -140,6 +143,11 @@ def _rule_engine(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     )
 
 
+def _broker(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    own, choice = _split(options, Broker, Authorisation)
+    return Broker(authorise=around.guard if choice.get("authorise") else None, **own)
+
+
 def _twin(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     service, _ = _split(options, TwinService, TwinStore)
     return TwinService(host=around.member.host, **service)
@@ -179,7 +187,7 @@ def _kind(
 
 NODE_KINDS: Final[dict[str, NodeKind]] = {
     "gateway": _kind(Gateway, _gateway, (ClientSession, SESSION_OPTIONS)),
-    "mqtt_broker": _kind(Broker, _plain(Broker)),
+    "mqtt_broker": _kind(Broker, _broker, (Authorisation, ("authorise",))),
     "rule_engine": _kind(
         RuleEngine, _rule_engine, (RuleChoice, ("rules",)), (FireRules, authored(FireRules))
     ),

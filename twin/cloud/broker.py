@@ -86,7 +86,7 @@ class Broker:
     id, the verb (connect, publish, subscribe, receive) and the topic; without it everybody may do everything.
     """
 
-    measures: ClassVar[tuple[str, ...]] = ()
+    measures: ClassVar[tuple[str, ...]] = ("access_refused",)
 
     queue_limit: int = QUEUE_LIMIT
     session_expiry_s: Seconds = 3600.0

@@ -190,12 +190,13 @@ def _filled(topic: str, values: list[dict[str, str]]) -> Iterator[str]:
 class Guard:
     """What a broker asks: decides by the records, and keeps an audit entry for each refusal.
 
-    `clock` gives the time of the entries, in seconds.
+    `clock` gives the time of the entries, in seconds; `tell` hears of each.
     """
 
     records: Records
     clock: Callable[[], float]
     log: AuditLog = field(default_factory=AuditLog)
+    tell: Callable[[Entry], None] = lambda _: None
     unwritten: deque[Entry] = field(init=False, default_factory=lambda: deque(maxlen=MOST_ENTRIES))
 
     def __call__(self, client: str, verb: Verb, topic: str = "") -> bool:
@@ -207,6 +208,7 @@ class Guard:
             )
             self.log.add(entry)
             self.unwritten.append(entry)
+            self.tell(entry)
         return is_allowed
 
     def write(self, transaction: Transaction) -> None:
