@@ -268,3 +268,23 @@ record(
 
 area("World")
 record("zone fire and smoke", "published fire test cases", "world/test_verification.py", "see the tests")
+
+area("Twins")
+record(
+    "twin of a toggling property with lost reports: wrong share, age, staleness",
+    "p/(1+p), g/(1-p) with exponential quantiles, g p/(1+p)",
+    "theory/test_twin_truth.py::test_with_lost_reports",
+    "3 to 9 %",
+)
+record(
+    "twin behind a constant delay: wrong share, age",
+    "(1 - exp(-2 d/g))/2, g + d",
+    "theory/test_twin_truth.py::test_with_late_reports",
+    "3 %",
+)
+record(
+    "integrals of age, staleness and wrong time",
+    "fine sampling of random histories",
+    "state/test_truth.py::test_exact_integrals_equal_fine_sampling",
+    "exact; staleness 2 %",
+)

@@ -168,6 +168,7 @@ def validate(options: argparse.Namespace) -> int:
         else:
             if options.format == "text":
                 print(f"{name}: valid, {_counted(scenario)}")
+                _warn(name, scenario)
     rows = [row for problem in problems for row in _as_rows(problem)]
     if options.format == "json":
         print(json.dumps(rows, indent=2))
@@ -178,6 +179,14 @@ def validate(options: argparse.Namespace) -> int:
         for problem in problems:
             print(problem, file=sys.stderr)
     return INVALID if problems else MET
+
+
+def _warn(name: str, scenario: ScenarioFile) -> None:
+    """Say what is valid and dangerous; it changes no exit code."""
+    from scenarios.format.hazards import stale_wishes
+
+    for sentence in stale_wishes([(variant.name, variant.scenario) for variant in scenario.variants]):
+        print(f"warning: {name}: {sentence}", file=sys.stderr)
 
 
 def _github_line(row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, get_type_hints
 
 from devices_models.gateway.gateway import Gateway
@@ -13,6 +14,7 @@ from devices_models.microcontroller import Microcontroller
 from devices_models.own_session import OwnSession
 from devices_models.shadow_device import ShadowDevice
 from scenarios.format import schema
+from scenarios.format.issues import listed
 from scenarios.wiring.members import Member
 from scenarios.wiring.mirrors import TRUTH_MEASURES
 from scenarios.wiring.registration import Authorisation
@@ -22,6 +24,7 @@ from twin.cloud.database import Database
 from twin.cloud.operator import Operator
 from twin.cloud.rule_engine import RuleEngine
 from twin.cloud.twin_service import TwinService
+from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.randomness import Stream
 from twin.kernel.station import FifoStation, QueueStation, Station, one_class, urgent_first
@@ -154,6 +157,12 @@ def _twin(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
 
 
 def _operator(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
+    for wish in options.get("wishes", ()):
+        if not any(fnmatchcase(thing, wish.things) for thing in around.devices):
+            name, near = around.member.node, suggestion(wish.things.rstrip("*-"), around.devices)
+            raise InputError(
+                f"operator {name!r} wishes something of {wish.things!r}, which is no device; {near}"
+            )
     return Operator(host=around.member.host, things=tuple(around.devices), **options)
 
 

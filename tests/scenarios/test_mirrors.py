@@ -6,6 +6,7 @@ from scenarios.shipped import load
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.members import scenes_of
 from scenarios.wiring.mirrors import TRUTH_MEASURES
+from twin.errors import InputError
 
 TEXT = """\
 scenario: 1
@@ -81,6 +82,12 @@ def test_an_operator_desires_at_its_times_of_the_things_that_match(observed):
     )
     assert len(samples("desired_unmet")) == 5
     assert all(0.1 < value < 2.0 for value in values(samples("desired_unmet")))
+
+
+def test_a_wish_for_nobody_is_an_error(observed):
+    """Else a scenario would test nothing."""
+    with pytest.raises(InputError, match=r"'lmaps-\*', which is no device; devices: lamps-001"):
+        observed(('{at: 30 s, things: "lamps-*"', '{at: 30 s, things: "lmaps-*"'))
 
 
 def test_a_wish_during_a_partition_is_unmet_until_the_device_is_back(observed):
