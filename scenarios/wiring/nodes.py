@@ -159,10 +159,11 @@ def _twin(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
 def _operator(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     for wish in options.get("wishes", ()):
         if not any(fnmatchcase(thing, wish.things) for thing in around.devices):
-            name, near = around.member.node, suggestion(wish.things.rstrip("*-"), around.devices)
-            raise InputError(
-                f"operator {name!r} wishes something of {wish.things!r}, which is no device; {near}"
+            known = listed(around.devices)
+            message = (
+                f"operator {around.member.node!r} wishes something of {wish.things!r}, which is no device"
             )
+            raise InputError(f"{message}; devices: {known}")
     return Operator(host=around.member.host, things=tuple(around.devices), **options)
 
 
