@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 from twin.errors import InputError
 from twin.service import backup
 from twin.service.backup import Commit, Head, Kept
-from twin.service.sql import SCHEMA_VERSION, SETTLE
+from twin.service.sql import FOLDED, SCHEMA_VERSION, SETTLE
 from twin.service.sqlite_store import (
     Keeping,
     Lock,
@@ -242,6 +242,7 @@ def _rebuilt(path: Path, source: _Source) -> int:
             _record_rows(source),
         )
         connection.executemany("INSERT INTO outbox VALUES (?, ?, ?)", head.outbox)
+        connection.execute(FOLDED, (head.sequence,))
         connection.execute("COMMIT")
         subjects = history.subjects()
         connection.execute("BEGIN IMMEDIATE")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,16 @@ from urllib.parse import quote
 from twin.errors import InputError
 from twin.service import backup
 from twin.service.backup import Commit, Head, Kept, Tail
-from twin.service.sql import SCHEMA_VERSION, TABLES, Plan, SqlHistory, Subjects, outbox_row
+from twin.service.sql import (
+    FOLD_ENTRIES,
+    SCHEMA_VERSION,
+    TABLES,
+    Numbered,
+    SqlHistory,
+    Statements,
+    Subjects,
+    outbox_row,
+)
 from twin.state.journal import (
     EVERYTHING,
     BrokenStoreError,
@@ -39,7 +49,12 @@ SETTINGS: Final = (
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA temp_store = MEMORY",
 )
-COLUMN_TYPES: Final = {"integer": "INTEGER", "real": "REAL", "bytes": "BLOB", "by_subject": "subject"}
+COLUMN_TYPES: Final = {
+    "integer": "INTEGER",
+    "real": "REAL",
+    "bytes": "BLOB",
+    "clustered": "WITHOUT ROWID",
+}
 
 
 class Lock:
@@ -134,6 +149,18 @@ class SqliteHistory(SqlHistory):
         except sqlite3.Error as error:
             raise said(error, self.path) from error
 
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Several queries that see the store as it is at one moment."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.query("BEGIN")
+        try:
+            yield
+        finally:
+            self.query("ROLLBACK")
+
     def snapshots(self) -> list[Mark]:
         """The snapshots, oldest first."""
         return backup.marks(self.path)
@@ -173,6 +200,7 @@ class SqliteStore(SqliteHistory):
         self._tail: Tail | None = None
         self._snapshot_due = 0
         self._forget_until = 0
+        self.fold()
         self.trouble = ""
         """What is wrong with the snapshots and the tail; the store itself is well."""
         self._broken = ""
@@ -189,7 +217,7 @@ class SqliteStore(SqliteHistory):
         settled, self._settled = self._settled, []
         plan.settle = [(number,) for number in settled]
         try:
-            self._write(plan)
+            self._write(plan.statements())
         except sqlite3.Error as error:
             self._settled = settled
             raise self._given_up(error) from error
@@ -206,6 +234,8 @@ class SqliteStore(SqliteHistory):
 
     def tend(self) -> None:
         """Take a snapshot when one is due, and forget a part of what retention does not need."""
+        if self._last.sequence - self._numbered.folded >= FOLD_ENTRIES:
+            self.fold()
         if self._last.sequence >= self._snapshot_due:
             self._tend_snapshot()
         if self._forget_until:
@@ -216,6 +246,8 @@ class SqliteStore(SqliteHistory):
         try:
             if self._settled and not self._broken:
                 self.commit([])
+            if not self._broken:
+                self.fold()
         except StoreError as error:
             self.trouble = str(error)
         finally:
@@ -227,12 +259,23 @@ class SqliteStore(SqliteHistory):
 
     # writing ---------------------------------------------------------------------------------------------
 
-    def _write(self, plan: Plan) -> None:
+    def _write(self, statements: Statements) -> None:
         connection = self.connection
         connection.execute("BEGIN IMMEDIATE")
-        for statement, rows in plan.statements():
+        for statement, rows in statements:
             connection.executemany(statement, rows)
         connection.execute("COMMIT")
+
+    def fold(self) -> None:
+        """Bring the tables of records and of the trail to where the journal is."""
+        last = self._last.sequence
+        if last == self._numbered.folded:
+            return
+        try:
+            self._write(self._numbered.folding(last))
+        except sqlite3.Error as error:
+            raise self._given_up(error) from error
+        self._numbered.fold(last)
 
     def _given_up(self, error: sqlite3.Error) -> StoreError:
         """Undo what was begun, and say why in one sentence."""
@@ -261,13 +304,12 @@ class SqliteStore(SqliteHistory):
 
     def snapshot(self) -> Mark:
         """Write all records beside the store, begin a new tail, and let retention go on from here."""
-        rows = self.scan(
-            "SELECT s.kind, s.key, s.thing, r.record, r.made FROM record r"
-            " JOIN subject s ON s.number = r.subject ORDER BY r.made"
-        )
-        waiting = self.query("SELECT number, messages, checksum FROM outbox ORDER BY number")
-        head = Head(SCHEMA_VERSION, *self._last, len(self._numbered.made), waiting)
-        backup.write_snapshot(self.path, head, (Kept(*row[:4]) for row in rows))
+        self.fold()
+        standing = self.standing()
+        waiting = [Numbered(*row) for row in self.query("SELECT number, messages, checksum FROM outbox")]
+        head = Head(SCHEMA_VERSION, *self._last, len(standing), waiting)
+        rows = (Kept(*name, thing, record) for name, (thing, record) in standing.items())
+        backup.write_snapshot(self.path, head, rows)
         self.begin_tail(is_new=True)
         self.trouble = ""
         until = disposable(self.keeping.retention, self, self._last.at_s)
@@ -281,7 +323,7 @@ class SqliteStore(SqliteHistory):
             self._tail.close()
             self._tail = None
         newest = backup.numbered(self.path, "snapshot")[-1]
-        records = self.keeping.snapshot_records * len(self._numbered.made)
+        records = self.keeping.snapshot_records * self._numbered.standing_count()
         self._snapshot_due = newest + max(self.keeping.snapshot_entries, records)
         self._tail = Tail(self.path, newest, is_new=is_new)
 
@@ -305,7 +347,10 @@ class SqliteStore(SqliteHistory):
                 "SELECT DISTINCT subject FROM journal WHERE sequence <= ?", (until,)
             ).fetchall()
             connection.execute("DELETE FROM journal WHERE sequence <= ?", (until,))
-            named = [number for (number,) in gone if number not in self._numbered.made]
+            for (run,) in connection.execute("SELECT number FROM run WHERE number <= ?", (until,)).fetchall():
+                connection.execute("DELETE FROM trail WHERE run = ?", (run,))
+                connection.execute("DELETE FROM run WHERE number = ?", (run,))
+            named = [number for (number,) in gone if not self._numbered.stands(number)]
             free = [(number,) for number in named if not self._is_in_journal(number)]
             connection.executemany("DELETE FROM subject WHERE number = ?", free)
             connection.execute("COMMIT")
@@ -316,7 +361,13 @@ class SqliteStore(SqliteHistory):
         self._numbered.drop({number for (number,) in free})
 
     def _is_in_journal(self, subject: int) -> bool:
-        found = self.connection.execute("SELECT 1 FROM journal WHERE subject = ? LIMIT 1", (subject,))
+        if subject in self._numbered.pending:
+            return True
+        found = self.connection.execute(
+            "SELECT 1 FROM run r CROSS JOIN trail t ON t.run = r.number JOIN journal j"
+            " ON j.sequence = t.sequence WHERE t.subject = ? LIMIT 1",
+            (subject,),
+        )
         return found.fetchone() is not None
 
 
