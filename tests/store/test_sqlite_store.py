@@ -11,7 +11,8 @@ from counting import Counter, Counters
 from twin.errors import InputError
 from twin.service import backup
 from twin.service.opening import DamagedStoreError, open_store
-from twin.service.sqlite_store import Keeping, SqliteHistory
+from twin.service.sql_store import Keeping
+from twin.service.sqlite_store import SqliteHistory
 from twin.state.journal import BrokenStoreError, Retention, StoreError, Wanted, load, state_at
 from twin.state.records import Records, Transaction
 from twin.state.twins import Twins
@@ -240,7 +241,7 @@ def test_a_subject_that_nothing_names_any_more_is_forgotten(path):
         store.tend()
 
     assert store.query("SELECT count(*) FROM subject")[0][0] < 60
-    assert len(store._numbered.numbers) < 60
+    assert len(store.numbered.numbers) < 60
     assert dict_of(load(store, KINDS)) == dict_of(records)
     store.close()
 

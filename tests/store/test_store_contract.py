@@ -209,7 +209,7 @@ def test_a_writer_keeps_what_many_threads_ask_for(reopen):
 
         def ask(writer=writer):
             for _ in range(100):
-                writer.submit(lambda transaction: add("a", transaction)).result(10.0)
+                writer.submit(lambda transaction: add("a", transaction)).result(60.0)
 
         threads = [threading.Thread(target=ask) for _ in range(3)]
         for thread in threads:

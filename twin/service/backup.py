@@ -223,6 +223,10 @@ class Tail:
         if self._file.write(written) != len(written):
             raise OSError(f"{self._file.name} could not be written whole")
 
+    def abandon(self) -> None:
+        """Close a tail that could not be written."""
+        self._file.close()
+
     def close(self) -> None:
         """Sync and close."""
         try:

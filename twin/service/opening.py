@@ -15,8 +15,8 @@ from twin.errors import InputError
 from twin.service import backup
 from twin.service.backup import Commit, Head, Kept
 from twin.service.sql import FOLDED, SCHEMA_VERSION, SETTLE
+from twin.service.sql_store import Keeping
 from twin.service.sqlite_store import (
-    Keeping,
     Lock,
     SqliteHistory,
     SqliteStore,
@@ -77,12 +77,12 @@ def _tail_continued(store: SqliteStore) -> list[str]:
     path, last = store.path, store.bounds().last
     marks = backup.numbered(path, "snapshot")
     try:
-        if marks and (end := _tail_end(path, marks[-1])) is not None and end == last:
+        if marks and _tail_end(path, marks[-1]) == last:
             store.begin_tail(is_new=False)
             return []
         store.snapshot()
-    except OSError as error:
-        store.trouble = f"no snapshot of {path} could be written: {error.strerror or error}"
+    except StoreError as error:
+        store.trouble = str(error)
         return [store.trouble]
     return [] if not marks else [f"the tail of {path} was not whole; a new snapshot takes its place"]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -14,33 +13,11 @@ from urllib.parse import quote
 from twin.errors import InputError
 from twin.service import backup
 from twin.service.backup import Commit, Head, Kept, Tail
-from twin.service.sql import (
-    FOLD_ENTRIES,
-    SCHEMA_VERSION,
-    TABLES,
-    Numbered,
-    SqlHistory,
-    Statements,
-    Subjects,
-    outbox_row,
-)
-from twin.state.journal import (
-    EVERYTHING,
-    BrokenStoreError,
-    Mark,
-    Retention,
-    Row,
-    StoreError,
-    disposable,
-    entries_of,
-)
-from twin.state.records import Transaction
+from twin.service.sql import SCHEMA_VERSION, TABLES, Numbered, SqlHistory, Statements
+from twin.service.sql_store import Keeping, SqlStore
+from twin.state.journal import BrokenStoreError, Mark, Row, StoreError
 
 APPLICATION_ID: Final = 0x57544E4C  # "WTNL"
-FORGET_AT_ONCE: Final = 5_000
-"""Journal entries that are deleted between two commits."""
-RETRY_ENTRIES: Final = 10_000
-"""After a snapshot that failed the next waits for so many entries."""
 SETTINGS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -174,108 +151,41 @@ class SqliteHistory(SqlHistory):
         self.connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
-    """How long the journal is kept, and after how many entries a snapshot is taken at the latest.
-
-    With many records a snapshot waits until there are so many times as many entries, as it costs as much.
-    """
-
-    retention: Retention = field(default=EVERYTHING)
-    snapshot_entries: int = 100_000
-    snapshot_records: int = 10
-
-
-class SqliteStore(SqliteHistory):
+class SqliteStore(SqlStore, SqliteHistory):
     """Keeps transactions in a file; made by `opening.open_store`, which checks and restores it first."""
 
     def __init__(self, path: Path, lock: Lock, keeping: Keeping) -> None:
-        super().__init__(path, writable(path))
-        self.keeping, self._lock = keeping, lock
-        self._numbered: Subjects = self.subjects()
-        last = self.bounds()
-        self._last = Mark(last.last, last.last_s)
-        self._number = max((each.number for each in self.outbox()), default=0)
-        self._settled: list[int] = []
+        SqliteHistory.__init__(self, path, writable(path))
+        self._lock = lock
         self._tail: Tail | None = None
-        self._snapshot_due = 0
-        self._forget_until = 0
-        self.fold()
-        self.trouble = ""
-        """What is wrong with the snapshots and the tail; the store itself is well."""
-        self._broken = ""
+        self.begin(keeping)
 
-    # the port --------------------------------------------------------------------------------------------
-
-    def commit(self, transactions: Sequence[Transaction]) -> int:
-        """Keep all of them, durably when this returns, or raise StoreError and keep none."""
-        if self._broken:
-            raise BrokenStoreError(self._broken)
-        entries = entries_of(transactions, self._last.sequence)
-        plan = self._numbered.plan(entries)
-        plan.queue = outbox_row(self._number + 1, transactions)
-        settled, self._settled = self._settled, []
-        plan.settle = [(number,) for number in settled]
-        try:
-            self._write(plan.statements())
-        except sqlite3.Error as error:
-            self._settled = settled
-            raise self._given_up(error) from error
-        self._numbered.adopt(plan)
-        if entries:
-            self._last = Mark(entries[-1].sequence, entries[-1].at_s)
-        self._number += len(plan.queue)
-        self._append(Commit(entries, plan.queue, settled))
-        return self._number if plan.queue else 0
-
-    def settle(self, numbers: Iterable[int]) -> None:
-        """The messages under these numbers were published; they are forgotten with the next commit."""
-        self._settled.extend(numbers)
-
-    def tend(self) -> None:
-        """Take a snapshot when one is due, and forget a part of what retention does not need."""
-        if self._last.sequence - self._numbered.folded >= FOLD_ENTRIES:
-            self.fold()
-        if self._last.sequence >= self._snapshot_due:
-            self._tend_snapshot()
-        if self._forget_until:
-            self._forget()
+    def reader(self) -> SqliteHistory:
+        """A history of its own for another thread; whoever asks closes it."""
+        return SqliteHistory(self.path)
 
     def close(self) -> None:
         """Keep what is settled and let go of the store."""
         try:
-            if self._settled and not self._broken:
-                self.commit([])
-            if not self._broken:
-                self.fold()
-        except StoreError as error:
-            self.trouble = str(error)
+            self.finish()
         finally:
             if self._tail is not None:
                 self._tail.close()
                 self._tail = None
-            super().close()
+            SqliteHistory.close(self)
             self._lock.release()
 
     # writing ---------------------------------------------------------------------------------------------
 
-    def _write(self, statements: Statements) -> None:
-        connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
-        for statement, rows in statements:
-            connection.executemany(statement, rows)
-        connection.execute("COMMIT")
-
-    def fold(self) -> None:
-        """Bring the tables of records and of the trail to where the journal is."""
-        last = self._last.sequence
-        if last == self._numbered.folded:
-            return
+    def write(self, statements: Statements) -> None:
+        """Carry out all statements durably, or none of them and raise StoreError."""
         try:
-            self._write(self._numbered.folding(last))
+            self.connection.execute("BEGIN IMMEDIATE")
+            for statement, rows in statements:
+                self.connection.executemany(statement, rows)
+            self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._given_up(error) from error
-        self._numbered.fold(last)
 
     def _given_up(self, error: sqlite3.Error) -> StoreError:
         """Undo what was begun, and say why in one sentence."""
@@ -283,13 +193,10 @@ class SqliteStore(SqliteHistory):
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
         except sqlite3.Error as second:
-            self._broken = f"{self.path} could not be rolled back: {second}; restart the service"
-        failure = said(error, self.path)
-        if isinstance(failure, BrokenStoreError):
-            self._broken = str(failure)
-        return failure
+            return BrokenStoreError(f"{self.path} could not be rolled back: {second}; restart the service")
+        return said(error, self.path)
 
-    def _append(self, commit: Commit) -> None:
+    def follow(self, commit: Commit) -> None:
         """The tail follows the store; if it cannot, the store goes on and the next snapshot makes good."""
         if self._tail is None:
             return
@@ -297,25 +204,25 @@ class SqliteStore(SqliteHistory):
             self._tail.append(commit)
         except OSError as error:
             self.trouble = f"the tail of {self.path} could not be written: {error.strerror or error}"
+            self._tail.abandon()
             self._tail = None
-            self._snapshot_due = self._last.sequence
+            self.snapshot_due = self.last.sequence
 
-    # snapshots and retention -----------------------------------------------------------------------------
+    # snapshots -------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> Mark:
-        """Write all records beside the store, begin a new tail, and let retention go on from here."""
-        self.fold()
+    def take_snapshot(self) -> None:
+        """Write all records beside the store, and begin a new tail."""
         standing = self.standing()
         waiting = [Numbered(*row) for row in self.query("SELECT number, messages, checksum FROM outbox")]
-        head = Head(SCHEMA_VERSION, *self._last, len(standing), waiting)
+        head = Head(SCHEMA_VERSION, *self.last, len(standing), waiting)
         rows = (Kept(*name, thing, record) for name, (thing, record) in standing.items())
-        backup.write_snapshot(self.path, head, rows)
-        self.begin_tail(is_new=True)
-        self.trouble = ""
-        until = disposable(self.keeping.retention, self, self._last.at_s)
-        self._forget_until = max(self._forget_until, until)
-        backup.discard_old(self.path)
-        return self._last
+        try:
+            backup.write_snapshot(self.path, head, rows)
+            self.begin_tail(is_new=True)
+            backup.discard_old(self.path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StoreError(f"no snapshot of {self.path} could be written: {reason}") from error
 
     def begin_tail(self, *, is_new: bool) -> None:
         """Let commits be appended after the newest snapshot, and the next snapshot wait for its time."""
@@ -323,52 +230,8 @@ class SqliteStore(SqliteHistory):
             self._tail.close()
             self._tail = None
         newest = backup.numbered(self.path, "snapshot")[-1]
-        records = self.keeping.snapshot_records * self._numbered.standing_count()
-        self._snapshot_due = newest + max(self.keeping.snapshot_entries, records)
+        self.wait_from(newest)
         self._tail = Tail(self.path, newest, is_new=is_new)
-
-    def _tend_snapshot(self) -> None:
-        try:
-            self.snapshot()
-        except OSError as error:
-            self.trouble = f"no snapshot of {self.path} could be written: {error.strerror or error}"
-            self._snapshot_due = self._last.sequence + RETRY_ENTRIES
-
-    def _forget(self) -> None:
-        first = self.bounds().first
-        until = min(self._forget_until, first + FORGET_AT_ONCE - 1, self._last.sequence - 1)
-        if until < first:
-            self._forget_until = 0
-            return
-        connection = self.connection
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            gone = connection.execute(
-                "SELECT DISTINCT subject FROM journal WHERE sequence <= ?", (until,)
-            ).fetchall()
-            connection.execute("DELETE FROM journal WHERE sequence <= ?", (until,))
-            for (run,) in connection.execute("SELECT number FROM run WHERE number <= ?", (until,)).fetchall():
-                connection.execute("DELETE FROM trail WHERE run = ?", (run,))
-                connection.execute("DELETE FROM run WHERE number = ?", (run,))
-            named = [number for (number,) in gone if not self._numbered.stands(number)]
-            free = [(number,) for number in named if not self._is_in_journal(number)]
-            connection.executemany("DELETE FROM subject WHERE number = ?", free)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._given_up(error)
-            self._forget_until = 0
-            return
-        self._numbered.drop({number for (number,) in free})
-
-    def _is_in_journal(self, subject: int) -> bool:
-        if subject in self._numbered.pending:
-            return True
-        found = self.connection.execute(
-            "SELECT 1 FROM run r CROSS JOIN trail t ON t.run = r.number JOIN journal j"
-            " ON j.sequence = t.sequence WHERE t.subject = ? LIMIT 1",
-            (subject,),
-        )
-        return found.fetchone() is not None
 
 
 def writable(path: Path) -> sqlite3.Connection:

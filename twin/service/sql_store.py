@@ -1,0 +1,201 @@
+"""How a store in a SQL database keeps transactions: commit, folding, snapshots and retention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from twin.service.backup import Commit
+from twin.service.sql import FOLD_ENTRIES, SqlHistory, Statements, outbox_row
+from twin.state.journal import (
+    EVERYTHING,
+    BrokenStoreError,
+    Mark,
+    Retention,
+    StoreError,
+    disposable,
+    entries_of,
+)
+from twin.state.records import Transaction
+
+FORGET_AT_ONCE: Final = 5_000
+"""Journal entries that are deleted between two commits."""
+RETRY_ENTRIES: Final = 10_000
+"""After a snapshot that failed the next waits for so many entries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long the journal is kept, and after how many entries a snapshot is taken at the latest.
+
+    With many records a snapshot waits until there are so many times as many entries, as it costs as much.
+    """
+
+    retention: Retention = field(default=EVERYTHING)
+    snapshot_entries: int = 100_000
+    snapshot_records: int = 10
+
+
+class _Forgetting(NamedTuple):
+    statements: Statements
+    subjects: set[int]
+
+
+class SqlStore(SqlHistory):
+    """What the stores have in common: a subclass writes statements, takes snapshots, and closes."""
+
+    def begin(self, keeping: Keeping) -> None:
+        """Read what a writer has to know; the connection is there."""
+        self.keeping = keeping
+        self.numbered = self.subjects()
+        bounds = self.bounds()
+        self.last = Mark(bounds.last, bounds.last_s)
+        self.snapshot_due = 0
+        self.trouble = ""
+        """What is wrong with snapshots, retention and the like; what was accepted is kept all the same."""
+        self._number = max((each.number for each in self.outbox()), default=0)
+        self._settled: list[int] = []
+        self._forget_until = 0
+        self._broken = ""
+        self.fold()
+
+    # the port --------------------------------------------------------------------------------------------
+
+    def commit(self, transactions: Sequence[Transaction]) -> int:
+        """Keep all of them, durably when this returns, or raise StoreError and keep none."""
+        if self._broken:
+            raise BrokenStoreError(self._broken)
+        entries = entries_of(transactions, self.last.sequence)
+        plan = self.numbered.plan(entries)
+        plan.queue = outbox_row(self._number + 1, transactions)
+        settled, self._settled = self._settled, []
+        plan.settle = [(number,) for number in settled]
+        statements = plan.statements()
+        if not statements:
+            return 0
+        try:
+            self._written(statements)
+        except StoreError:
+            self._settled = settled
+            raise
+        self.numbered.adopt(plan)
+        if entries:
+            self.last = Mark(entries[-1].sequence, entries[-1].at_s)
+        self._number += len(plan.queue)
+        self.follow(Commit(entries, plan.queue, settled))
+        return self._number if plan.queue else 0
+
+    def settle(self, numbers: Iterable[int]) -> None:
+        """The messages under these numbers were published; they are forgotten with the next commit."""
+        self._settled.extend(numbers)
+
+    def tend(self) -> None:
+        """Fold, take a snapshot when one is due, and forget a part of what retention does not need."""
+        if self._broken:
+            return
+        try:
+            if self.last.sequence - self.numbered.folded >= FOLD_ENTRIES:
+                self.fold()
+            if self.last.sequence >= self.snapshot_due:
+                self.snapshot()
+            if self._forget_until:
+                self._forget()
+        except StoreError as error:
+            self.trouble = str(error)
+            self._forget_until = 0
+            self.wait_from(self.last.sequence + RETRY_ENTRIES - self.keeping.snapshot_entries)
+
+    def snapshot(self) -> Mark:
+        """Keep how all records stand now, and let retention go on from here."""
+        self.fold()
+        self.take_snapshot()
+        self.trouble = ""
+        self.wait_from(self.last.sequence)
+        until = disposable(self.keeping.retention, self, self.last.at_s)
+        self._forget_until = max(self._forget_until, until)
+        return self.last
+
+    def wait_from(self, sequence: int) -> None:
+        """The next snapshot is due so long after this sequence."""
+        records = self.keeping.snapshot_records * self.numbered.standing_count()
+        self.snapshot_due = sequence + max(self.keeping.snapshot_entries, records)
+
+    def fold(self) -> None:
+        """Bring the tables of records and of the trail to where the journal is."""
+        last = self.last.sequence
+        if last != self.numbered.folded:
+            self._written(self.numbered.folding(last))
+            self.numbered.fold(last)
+
+    def finish(self) -> None:
+        """Keep what is settled, and leave the tables folded."""
+        if self._broken:
+            return
+        try:
+            self.commit([])
+            self.fold()
+        except StoreError as error:
+            self.trouble = str(error)
+
+    # for a subclass --------------------------------------------------------------------------------------
+
+    def write(self, statements: Statements) -> None:
+        """Carry out all statements durably, or none of them and raise StoreError."""
+        raise NotImplementedError
+
+    def take_snapshot(self) -> None:
+        """Keep all records as they stand; raise StoreError if that fails."""
+        raise NotImplementedError
+
+    def follow(self, commit: Commit) -> None:
+        """A commit was kept."""
+
+    def _written(self, statements: Statements) -> None:
+        try:
+            self.write([(statement, rows) for statement, rows in statements if rows])
+        except BrokenStoreError as error:
+            self._broken = str(error)
+            raise
+
+    # retention -------------------------------------------------------------------------------------------
+
+    def _forget(self) -> None:
+        first = self.bounds().first
+        until = min(self._forget_until, first + FORGET_AT_ONCE - 1, self.last.sequence - 1)
+        if until < first:
+            self._forget_until = 0
+            return
+        forgetting = self._forgetting(until)
+        self._written(forgetting.statements)
+        if forgetting.subjects:
+            self.numbered.drop(forgetting.subjects)
+
+    def _forgetting(self, until: int) -> _Forgetting:
+        """Delete the entries up to there, the runs that lie before it, and subjects that nothing names."""
+        gone = self.query("SELECT DISTINCT subject FROM journal WHERE sequence <= ?", (until,))
+        runs: list[tuple[Any, ...]] = self.query("SELECT number FROM run WHERE number <= ?", (until,))
+        recent = self.query(
+            "SELECT DISTINCT subject FROM journal WHERE sequence > ?", (self.numbered.folded,)
+        )
+        old = {number for (number,) in gone} - {number for (number,) in recent}
+        unused = {number for number in old if not self._is_needed(number, until)}
+        return _Forgetting(
+            [
+                ("DELETE FROM journal WHERE sequence <= ?", [(until,)]),
+                ("DELETE FROM trail WHERE run = ?", runs),
+                ("DELETE FROM run WHERE number = ?", runs),
+                ("DELETE FROM subject WHERE number = ?", [(number,) for number in unused]),
+            ],
+            unused,
+        )
+
+    def _is_needed(self, subject: int, until: int) -> bool:
+        if self.numbered.stands(subject):
+            return True
+        found = self.query(
+            f"SELECT 1 FROM run r {self.join} trail t ON t.run = r.number"  # noqa: S608  (fixed texts)
+            " WHERE t.subject = ? AND t.sequence > ? LIMIT 1",
+            (subject, until),
+        )
+        return bool(found)
