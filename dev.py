@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
-PROGRAMS = {"mosquitto": "mosquitto", "ip": "iproute2"}  # program: Debian package
+PROGRAMS = {"mosquitto": "mosquitto", "ip": "iproute2", "initdb": "postgresql"}  # program: Debian package
 NOTHING_SELECTED = 5  # pytest's exit code
 LOCKS = {"core": "requirements/core.txt", "dev": "requirements/dev.txt"}
 
@@ -115,7 +115,8 @@ def test(python: Path, options: list[str]) -> int:
 
 def provide_programs() -> None:
     """Install the real servers and tools that some tests hold us against, where this may be done unasked."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    hidden = [str(each) for each in Path("/usr/lib/postgresql").glob("*/bin")]
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *hidden])
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)]
     if not missing:
         return

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from twin.message import Message
 from twin.service.opening import open_store
+from twin.service.postgres_store import PostgresStore
 from twin.service.writer import Writer
 from twin.state.journal import Wanted, load, sequence_at, state_at, walk
 from twin.state.memory_store import MemoryStore
@@ -18,17 +19,21 @@ from twin.state.twins import Twins
 KINDS = Counters().kinds
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.live)])
 def reopen(request, tmp_path):
     """Opens the store of this test, or opens it again."""
     kept, opened = MemoryStore(), []
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else ""
 
     def open_it():
         if opened:
             opened.pop().close()
         if request.param == "memory":
             return kept
-        store, findings = open_store(tmp_path / "twins.db")
+        if request.param == "postgres":
+            store, findings = PostgresStore(url), []
+        else:
+            store, findings = open_store(tmp_path / "twins.db")
         assert findings == []
         opened.append(store)
         return store
