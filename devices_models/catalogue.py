@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from devices_models.actuators import SWITCHES, BoomGate, Switch
+from devices_models.managed_device import ManagedDevice
 from devices_models.sensors import (
     CAMERA_SUFFIX,
     GasSensor,
@@ -169,6 +170,13 @@ DEVICES: Final[dict[str, DeviceType]] = {
         "wifi-good",
         Quality("gold", ("follows SH-20 to SH-28 of the shadow rules", "known client faults can be chosen")),
         ShadowDevice.measures,
+    ),
+    "managed_device": DeviceType(
+        ManagedDevice,
+        "managed_device",
+        "wifi-good",
+        Quality("silver", ("states of LwM2M's firmware update", "failures and silence are modelled")),
+        ManagedDevice.measures,
     ),
     "periodic": _workload(Periodic, "periodic"),
     "poisson": _workload(Poisson, "poisson"),

@@ -23,7 +23,7 @@ from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
 from scenarios.wiring.mirrors import Mirrors
 from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station, with_own_session
-from scenarios.wiring.registration import BROKER, registry_of, watch
+from scenarios.wiring.registration import BROKER, registry_of, things_of, watch
 from twin.cloud.hosted import HostedClient
 from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
@@ -178,7 +178,8 @@ class Blueprint:
         upstream = "" if uplink is None else next(node for node in uplink.between if node != member.node)
         host = self.scenario.nodes.get(member.host)
         is_in_cloud = host is not None and host.kind == "mqtt_broker"
-        return Surroundings(self._served(member), devices, upstream, uplink, is_in_cloud)
+        things = tuple(things_of(self.members, self.scenes)) if member.kind == "twin" else ()
+        return Surroundings(self._served(member), devices, upstream, uplink, is_in_cloud, things=things)
 
     def _served(self, member: Member) -> Member:
         """A rule engine at a broker serves the site of the gateway that reaches that broker."""

@@ -17,6 +17,7 @@ from scenarios.format import schema
 from scenarios.format.issues import listed
 from scenarios.wiring.members import Member
 from scenarios.wiring.mirrors import TRUTH_MEASURES
+from scenarios.wiring.operations import OPERATION_MEASURES, Operations, operated
 from scenarios.wiring.registration import Authorisation
 from twin.cloud.application import Application, User
 from twin.cloud.broker import Broker
@@ -30,6 +31,7 @@ from twin.kernel.randomness import Stream
 from twin.kernel.station import FifoStation, QueueStation, Station, one_class, urgent_first
 from twin.mqtt.client import ClientSession
 from twin.state.registry.access import Guard
+from twin.state.registry.things import Thing
 from twin.state.rules.fire import FireRules
 
 SESSION_OPTIONS: Final = (
@@ -42,13 +44,18 @@ SESSION_OPTIONS: Final = (
     "topic_alias_count",
 )
 
+TWIN_MEASURES: Final = (*TRUTH_MEASURES.values(), *OPERATION_MEASURES)
+
 START_WITHIN_S: Final = 1.0
 """Devices connect at random moments of the first second, not all in the same instant."""
 
 
 @dataclass(slots=True)
 class Surroundings:
-    """What a node is wired to: itself, what hangs on it, and the link to its broker if it has one."""
+    """What a node is wired to: itself, what hangs on it, and the link to its broker if it has one.
+
+    `things` are the devices and gateways of the whole scenario, for the twin that looks after them.
+    """
 
     member: Member
     devices: dict[str, str]
@@ -56,6 +63,7 @@ class Surroundings:
     uplink: schema.Link | None
     is_in_cloud: bool
     guard: Guard | None = None
+    things: tuple[Thing, ...] = ()
 
 
 @dataclass(slots=True)
@@ -152,8 +160,12 @@ def _broker(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
 
 
 def _twin(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
-    service, _ = _split(options, TwinService, TwinStore)
-    return TwinService(host=around.member.host, **service)
+    own, _, asked = _split(options, TwinService, TwinStore, Operations)
+    service = TwinService(host=around.member.host, **own)
+    operations = Operations(**asked)
+    if operations.is_wanted:
+        service.twins = operated(service, around.things, operations)
+    return service
 
 
 def _operator(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
@@ -191,7 +203,7 @@ def _kind(
     *further: tuple[type[Any], Iterable[str]],
 ) -> NodeKind:
     options = composed(form.__name__, (form, authored(form)), *further)
-    measures = (*form.measures, *(TRUTH_MEASURES.values() if form is TwinService else ()))
+    measures = (*form.measures, *(TWIN_MEASURES if form is TwinService else ()))
     return NodeKind(options, make, measures, (form.__doc__ or "").split("\n")[0])
 
 
@@ -201,7 +213,9 @@ NODE_KINDS: Final[dict[str, NodeKind]] = {
     "rule_engine": _kind(
         RuleEngine, _rule_engine, (RuleChoice, ("rules",)), (FireRules, authored(FireRules))
     ),
-    "twin": _kind(TwinService, _twin, (TwinStore, ("store",))),
+    "twin": _kind(
+        TwinService, _twin, (TwinStore, ("store",)), (Operations, ("campaigns", "commands", "alarms"))
+    ),
     "operator": _kind(Operator, _operator),
     "application": _kind(Application, _plain(Application)),
     "database": _kind(Database, _hosted(Database)),

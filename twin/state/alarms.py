@@ -123,6 +123,13 @@ class Alarms:
         *sessions.FILTERS,
     )
     kinds: ClassVar[Mapping[str, type[Record]]] = {KIND: Alarm, TALLY: Tally, WATCH: Watch}
+    measures: ClassVar[tuple[str, ...]] = (
+        "alarm_raised",
+        "alarm_cleared",
+        "alarm_active",
+        "alarm_late",
+        "alarm_refused",
+    )
 
     active_limit: int = ACTIVE_LIMIT
     kept_limit: int = KEPT_LIMIT

@@ -149,6 +149,10 @@ class Commands:
         COUNT: CommandCount,
         GROUP: CommandGroup,
     }
+    measures: ClassVar[tuple[str, ...]] = (
+        "command_latency",
+        *(f"command_{each}" for each in ("sent", *ENDED, "late", "unknown")),
+    )
 
     topic: Callable[[Records, str, str], str] = command_topic
     open_limit: int = OPEN_LIMIT

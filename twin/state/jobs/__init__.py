@@ -11,6 +11,7 @@ from twin.state.jobs.campaign import Campaigns, Members
 from twin.state.jobs.device import FILTERS, Desk
 from twin.state.jobs.plan import Plan, read_plan
 from twin.state.jobs.records import (
+    EXECUTED,
     EXECUTION,
     JOB,
     OPEN,
@@ -47,6 +48,16 @@ class Jobs:
         EXECUTION: Execution,
         PENDING: PendingJobs,
     }
+    measures: ClassVar[tuple[str, ...]] = (
+        "job_notified",
+        "job_done_share",
+        "rollback_done_share",
+        *(f"job_execution_{each.lower()}" for each in (*EXECUTED, "CANCELED", "REMOVED", "retried")),
+        "job_completed",
+        "job_canceled",
+        "job_aborted",
+        "job_request_rejected",
+    )
 
     members: Members
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
-from twin.errors import RefusedError
+from twin.errors import InputError, RefusedError
 from twin.state.jobs import executions
 from twin.state.jobs.pace import BATCH, STEP_S, next_step
 from twin.state.jobs.plan import ROLLBACK_SUFFIX, Plan, check_plan
@@ -51,8 +51,8 @@ class Campaigns:
 
     # what people ask for ---------------------------------------------------------------------------------
 
-    def create(self, plan: Plan, transaction: Transaction, *, is_fed: bool = False) -> Job:
-        """Create a job; the same plan again is the same job. Raises RefusedError (400, 409, 429)."""
+    def create(self, plan: Plan, transaction: Transaction) -> Job:
+        """Create a job; the same plan again is the same job. Raises RefusedError (400, 409, 413, 429)."""
         check_plan(plan)
         records = transaction.records
         known: Plan | None = records.get(PLAN, plan.job_id)
@@ -62,8 +62,9 @@ class Campaigns:
             return self.job(plan.job_id, records)
         if len(records.of(JOB)) >= JOBS_LIMIT:
             raise RefusedError(429, f"there are {JOBS_LIMIT} jobs, which is the limit; delete one")
+        self._resolved(plan, transaction)  # a target that nobody knows is refused now, not at the start
         transaction.put(PLAN, plan.job_id, plan)
-        job = Job(job_id=plan.job_id, created_s=transaction.now_s, is_fed=is_fed)
+        job = Job(job_id=plan.job_id, created_s=transaction.now_s)
         transaction.put(JOB, plan.job_id, job)
         self.advance(plan.job_id, transaction)
         return self.job(plan.job_id, records)
@@ -195,15 +196,25 @@ class Campaigns:
         return self.job(job_id, transaction.records), plan
 
     def _resolved(self, plan: Plan, transaction: Transaction) -> list[str]:
-        """The things of the targets, each once; at most so many."""
+        """The things of the targets, each once; at most so many. Raises what `members` does."""
         found: dict[str, None] = {}
         for target in plan.targets:
             found.update(dict.fromkeys(self.members(transaction.records, target)))
         return list(found)[:THINGS_LIMIT]
 
+    def _resolved_or_none(self, plan: Plan, job: Job, transaction: Transaction) -> list[str] | None:
+        """The things of the targets; None, with a note, if a group or search has gone meanwhile."""
+        try:
+            return self._resolved(plan, transaction)
+        except InputError as error:
+            transaction.note("set_aside", job.job_id, {"reason": str(error)})
+            return None
+
     def _begun(self, plan: Plan, job: Job, transaction: Transaction) -> Job:
-        things = [] if job.target_count else self._resolved(plan, transaction)
-        count = put_targets(transaction, job.job_id, job.target_count, things)
+        things = self._resolved_or_none(plan, job, transaction)
+        if things is None:
+            return self._canceled(job, transaction, "its targets are not known", is_forced=False)
+        count = put_targets(transaction, job.job_id, 0, things)
         return replace(
             job,
             status="IN_PROGRESS",
@@ -248,7 +259,9 @@ class Campaigns:
         """Who has come joins a continuous job, and who has gone is removed from it."""
         if job.refresh_due_s is None or transaction.now_s < job.refresh_due_s:
             return job
-        members = self._resolved(plan, transaction)
+        members = self._resolved_or_none(plan, job, transaction)
+        if members is None:
+            return replace(job, refresh_due_s=transaction.now_s + plan.refresh_s)
         known = list(things_of(transaction.records, job.job_id, 0, job.target_count))
         told = known[: job.notified_count]
         is_member = set(members)
