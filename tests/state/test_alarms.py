@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from twin.errors import RefusedError
 from twin.message import Message
 from twin.state.alarms import Alarms, alarms
-from twin.state.records import Transaction
+from twin.state.journal import RecordReader
+from twin.state.records import Records, Transaction
 from twin.state.twins import Twins
 
 
@@ -28,6 +29,14 @@ def raised(twins, now_s, severity="major", text="hot", **more):
 def told(twins, now_s, topic="site/park/rule/alarm", **fields):
     document = {"severity": "major", "text": "hot", "thing": "gate-1", "type": "hot", **fields}
     return twins.handle(Message(topic, msgspec.json.encode(document)), now_s)
+
+
+def restarted(twins):
+    """The same twins after all that they know went through the journal's text and back."""
+    reader, kept = RecordReader(twins.kinds), Records()
+    for kind, key, record in twins.records:
+        kept.put(kind, key, reader.read(kind, key, msgspec.json.encode(record)))
+    return Twins(twins.components, kept)
 
 
 def only(twins):
@@ -214,6 +223,17 @@ def test_a_death_and_a_retained_birth_are_no_signs_of_life(twins):
     twins.handle(Message("site/park/lamp/lamp/session", b'{"online": true, "session": 1}', 1, True), 55.0)
 
     assert twins.next_due_s() == 60.0
+
+
+def test_alarms_and_watches_outlive_a_restart(twins):
+    """What is active stays active, and what is watched is watched on."""
+    raised(twins, 1.0, details={"degrees": 80})
+    twins.components[0].watch("lamp", 60.0, at(twins, 1.0))
+    again = restarted(twins)
+
+    assert list(again.records) == list(twins.records)
+    again.elapse(61.0)
+    assert [alarm.type for alarm in alarms(again.records)] == ["hot", "inactivity"]
 
 
 def test_nobody_watched_is_nobody_alarmed(twins):

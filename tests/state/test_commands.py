@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twin.errors import RefusedError
 from twin.message import Message
 from twin.state.commands import ENDED, RANK, Commands, combined, commands
-from twin.state.records import Transaction
+from twin.state.journal import RecordReader
+from twin.state.records import Records, Transaction
 from twin.state.sessions import Sessions
 from twin.state.twins import Twins
 
@@ -298,6 +299,16 @@ class Conversation(RuleBasedStateMachine):
     def elapse(self, after_s):
         self.now_s += after_s
         self.take(self.twins.elapse(self.now_s))
+
+    @rule()
+    def restart(self):
+        """All that is known goes through the journal's text and back; the clock goes on."""
+        reader = RecordReader(self.twins.kinds)
+        kept = Records()
+        for kind, key, record in self.twins.records:
+            kept.put(kind, key, reader.read(kind, key, msgspec.json.encode(record)))
+        assert list(kept) == list(self.twins.records)
+        self.twins = Twins(self.twins.components, kept)
 
     @invariant()
     def no_command_goes_back(self):

@@ -9,7 +9,8 @@ from twin.errors import RefusedError
 from twin.message import Message
 from twin.state.jobs import Jobs
 from twin.state.jobs.records import OPEN
-from twin.state.records import Transaction
+from twin.state.journal import RecordReader
+from twin.state.records import Records, Transaction
 from twin.state.twins import Twins
 
 THINGS = [f"t{number}" for number in range(8)]
@@ -137,6 +138,16 @@ class Campaigning(RuleBasedStateMachine):
         """Time passes with a service that was down."""
         self.now_s += after_s
         self.take(self.twins.elapse(self.now_s))
+
+    @rule()
+    def restart(self):
+        """All that is known goes through the journal's text and back; the clock goes on."""
+        reader = RecordReader(self.twins.kinds)
+        kept = Records()
+        for kind, key, record in self.twins.records:
+            kept.put(kind, key, reader.read(kind, key, msgspec.json.encode(record)))
+        assert list(kept) == list(self.twins.records)
+        self.twins = Twins(self.twins.components, kept)
 
     @invariant()
     def counts_add_up(self):
