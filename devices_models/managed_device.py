@@ -33,7 +33,7 @@ class ManagedDevice:
 
     A job's document may say `version`, `size_bytes`, `install_s`, `fail_share` (the installation fails and is
     reported) and `break_share` (nothing is heard of the device again); otherwise these options count. A
-    duration is lognormal with this `variation` (sigma). It must reach a broker itself: `via` names one.
+    duration is lognormal about the given one with this sigma. It must reach a broker itself: `via` names one.
 
     Observes `firmware_updated`, `firmware_failed`, `firmware_broken` and `command_obeyed`.
     """
@@ -44,7 +44,7 @@ class ManagedDevice:
     download_bps: BitsPerSecond = 1e6
     install_s: Seconds = 20.0
     reboot_s: Seconds = 10.0
-    variation: float = 0.2
+    variation_ratio: Ratio = 0.2
     failing_ratio: Ratio = 0.0
     breaking_ratio: Ratio = 0.0
     act_s: Seconds = 0.5
@@ -70,7 +70,7 @@ class ManagedDevice:
             rate_bps=self.download_bps,
             install_s=self.install_s,
             reboot_s=self.reboot_s,
-            variation=self.variation,
+            variation=self.variation_ratio,
             fail_share=self.failing_ratio,
             break_share=self.breaking_ratio,
         )

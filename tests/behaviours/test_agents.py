@@ -89,7 +89,7 @@ class Field:
 
 @pytest.fixture
 def field(at_node):
-    return Field(at_node, variation=0.0)
+    return Field(at_node, variation_ratio=0.0)
 
 
 def test_a_device_installs_what_a_job_brings(field):
@@ -158,7 +158,7 @@ def test_a_device_gives_up_what_is_canceled(field):
 @settings(max_examples=60, deadline=None)
 def test_lost_messages_delay_a_job_and_do_not_spoil_it(at_node, data):
     """Whichever are lost in the first minutes, request or answer: it is done once, and reported."""
-    field = Field(at_node, variation=0.0)
+    field = Field(at_node, variation_ratio=0.0)
     field.lose = lambda _: field.now_s < 120.0 and data.draw(st.booleans())
     field.create()
     field.until(119.0)
