@@ -65,7 +65,7 @@ def test_a_campaign_reaches_every_device_of_a_fleet(ran):
     (job,) = jobs(records(ran()))
 
     assert (job["status"], job["counts"]) == ("COMPLETED", {"SUCCEEDED": 4})
-    assert [thing.split("-")[0] for thing in members_of(records(ran()), "group:pumps")] == ["pumps"] * 4
+    assert [thing.split("-")[0] for thing in members_of(records(ran()), "tag:pumps")] == ["pumps"] * 4
 
 
 def test_commands_are_answered_across_the_wide_area(ran):
