@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"windtunnel {__version__}")
-    from windtunnel import proxy_commands
+    from windtunnel import proxy_commands, types_commands
 
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _add_results(commands)
     _add_machine(commands)
     proxy_commands.add_parsers(commands)
+    types_commands.add_parser(commands)
     return top
 
 

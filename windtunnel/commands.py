@@ -400,3 +400,10 @@ def device(options: argparse.Namespace) -> int:
     from windtunnel import device_commands
 
     return device_commands.device(options)
+
+
+def types(options: argparse.Namespace) -> int:
+    """List, check and export device types."""
+    from windtunnel import types_commands
+
+    return types_commands.types(options)
