@@ -67,20 +67,22 @@ def _list(options: argparse.Namespace) -> int:
     from twin.state.types import shipped_types
 
     rows = [
-        {"name": name, "title": model.title, "properties": list(model.properties), "actions": _names(model, "actions"),
-         "events": _names(model, "events")}
+        {
+            "name": name,
+            "title": model.title,
+            "properties": list(model.properties),
+            "actions": _names(model, "actions"),
+            "events": _names(model, "events"),
+        }
         for name, model in shipped_types().items()
-    ]  # fmt: skip
+    ]
     if options.json:
         print(json.dumps(rows, indent=2))
         return MET
     width = max(len(str(row["name"])) for row in rows)
     for row in rows:
-        said = [
-            *row["properties"],
-            *(f"{name}()" for name in row["actions"]),
-            *(f"!{name}" for name in row["events"]),
-        ]
+        acts, events = (f"{name}()" for name in row["actions"]), (f"!{name}" for name in row["events"])
+        said = [*row["properties"], *acts, *events]
         print(f"{row['name']:{width}}  {', '.join(said)}")
     print("\nname: property, action(), !event", file=sys.stderr)
     return MET
