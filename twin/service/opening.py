@@ -67,24 +67,48 @@ def open_store(
 
 def _opened(path: Path, lock: Lock, keeping: Keeping) -> SqliteStore:
     try:
+        if not path.exists() or not path.stat().st_size:
+            _create(path)
         return SqliteStore(path, lock, keeping)
     except StoreError as error:
         raise InputError(str(error)) from None
 
 
+def _create(path: Path) -> None:
+    """Make an empty store under another name first: a store is there whole or not at all."""
+    fresh = _unfinished(path)
+    with closing(writable(fresh)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    fresh.replace(path)
+    backup.sync_folder(path.parent)
+
+
+def _unfinished(path: Path) -> Path:
+    """The name of a store that is being made; what an earlier attempt left there is removed."""
+    fresh = path.with_name(f"{path.name}.unfinished")
+    for ending in SIDE_FILES:
+        fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
+    return fresh
+
+
 def _tail_continued(store: SqliteStore) -> list[str]:
-    """Go on with the tail if it ends where the store ends; else begin anew with a snapshot."""
+    """Go on with the tail if it ends where the store ends; else begin anew with a snapshot.
+
+    After a crash the tail may lack the last commit, which is in the store; that is nothing to tell of.
+    """
     path, last = store.path, store.bounds().last
     marks = backup.numbered(path, "snapshot")
+    end = _tail_end(path, marks[-1]) if marks else None
     try:
-        if marks and _tail_end(path, marks[-1]) == last:
+        if end == last:
             store.begin_tail(is_new=False)
             return []
         store.snapshot()
     except StoreError as error:
         store.trouble = str(error)
         return [store.trouble]
-    return [] if not marks else [f"the tail of {path} was not whole; a new snapshot takes its place"]
+    is_whole = end is not None or not marks
+    return [] if is_whole else [f"the tail of {path} was not whole; a new snapshot takes its place"]
 
 
 def _tail_end(path: Path, snapshot: int) -> int | None:
@@ -181,9 +205,7 @@ def _restored(path: Path, problem: str, *, is_allowed: bool) -> str:
             f"{path} is damaged: {problem}; it was left as it is, as there is no whole snapshot beside it"
             " to restore it from"
         )
-    fresh = path.with_name(f"{path.name}.restoring")
-    for ending in SIDE_FILES:
-        fresh.with_name(fresh.name + ending).unlink(missing_ok=True)
+    fresh = _unfinished(path)
     last = _rebuilt(fresh, source)
     aside = _set_aside(path)
     fresh.replace(path)

@@ -27,7 +27,7 @@ RETRY_ENTRIES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Keeping:
-    """How long the journal is kept, and after how many entries a snapshot is taken at the latest.
+    """How long the journal is kept, and after how many entries it is folded and a snapshot is taken.
 
     With many records a snapshot waits until there are so many times as many entries, as it costs as much.
     """
@@ -35,6 +35,7 @@ class Keeping:
     retention: Retention = field(default=EVERYTHING)
     snapshot_entries: int = 100_000
     snapshot_records: int = 10
+    fold_entries: int = FOLD_ENTRIES
 
 
 class _Forgetting(NamedTuple):
@@ -95,7 +96,7 @@ class SqlStore(SqlHistory):
         if self._broken:
             return
         try:
-            if self.last.sequence - self.numbered.folded >= FOLD_ENTRIES:
+            if self.last.sequence - self.numbered.folded >= self.keeping.fold_entries:
                 self.fold()
             if self.last.sequence >= self.snapshot_due:
                 self.snapshot()
