@@ -96,6 +96,13 @@ def _switch(kind: str, placement: Placement | None, missing: str) -> DeviceType:
     return DeviceType(Switch, kind, "ethernet", quality, measures, placement, fixed={"kind": kind})
 
 
+def _shadowed(kind: str, placement: Placement | None) -> DeviceType:
+    quality = Quality(
+        "gold", ("keeps the rules of AWS for shadow clients", "their known faults can be chosen")
+    )
+    return DeviceType(ShadowDevice, kind, "wifi-good", quality, ShadowDevice.measures, placement)
+
+
 DEVICES: Final[dict[str, DeviceType]] = {
     "smoke_detector": DeviceType(
         SmokeDetector,
@@ -164,13 +171,8 @@ DEVICES: Final[dict[str, DeviceType]] = {
     "charger_isolator": _switch(
         "charger_isolator", Placement("level", suffix="-chargers"), "isolates at once"
     ),
-    "shadow_device": DeviceType(
-        ShadowDevice,
-        "shadow_device",
-        "wifi-good",
-        Quality("gold", ("follows SH-20 to SH-28 of the shadow rules", "known client faults can be chosen")),
-        ShadowDevice.measures,
-    ),
+    "shadow_device": _shadowed("shadow_device", None),
+    "shadow_gate": _shadowed("shadow_gate", Placement("gate", suffix="-shadow")),
     "managed_device": DeviceType(
         ManagedDevice,
         "managed_device",

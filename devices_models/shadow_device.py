@@ -18,6 +18,7 @@ import msgspec
 
 from devices_models.publications import fields_of
 from twin.kernel.behaviour import (
+    Actuate,
     Context,
     Effect,
     Event,
@@ -65,7 +66,8 @@ class Property:
 
     `toggles_every_s` is the mean of exponential gaps between changes to the next of `values`; `every_s` is
     a fixed gap, from a random phase on, after which it takes the next of `values` or `walks` up or down by
-    that. `start` is its first value: without it the first of `values`, or 0.
+    that. `start` is its first value: without it the first of `values`, or 0. `moves` names what it moves in
+    the world, to 1 while it has the value `moved_by` and else to 0, such as the boom of a gate.
     """
 
     start: Any = None
@@ -73,6 +75,13 @@ class Property:
     toggles_every_s: Seconds = 0.0
     every_s: Seconds = 0.0
     walks: float = 0.0
+    moves: str = ""
+    moved_by: Any = True
+
+    def moved(self, value: Any) -> Iterator[Effect]:
+        """What the value does to the world."""
+        if self.moves:
+            yield Actuate(self.moves, 1.0 if value == self.moved_by else 0.0)
 
     @property
     def first(self) -> Any:
@@ -173,6 +182,7 @@ class ShadowDevice:
     def _start(self, context: Context) -> Iterator[Effect]:
         self.state = {name: each.first for name, each in self.properties.items()}
         for name, each in self.properties.items():
+            yield from each.moved(each.first)
             gap_s = each.gap_s(context)
             if each.every_s and not each.toggles_every_s:
                 gap_s = context.random.uniform(0.0, gap_s)
@@ -197,9 +207,15 @@ class ShadowDevice:
         yield from self._set(hand.set, context)
 
     def _set(self, values: Mapping[str, Any], context: Context) -> Iterator[Effect]:
-        self.state = {**self.state, **values}
         yield Observe("changed")
+        yield from self._become(values)
         yield self._report(values, context)
+
+    def _become(self, values: Mapping[str, Any]) -> Iterator[Effect]:
+        self.state = {**self.state, **values}
+        for name, value in values.items():
+            if name in self.properties:
+                yield from self.properties[name].moved(value)
 
     # what is wished ----------------------------------------------------------------------------------------
 
@@ -236,7 +252,7 @@ class ShadowDevice:
             if made_s < self.hands_s.get(name, -math.inf) and value != self.state[name]:
                 yield Observe("hand_undone")
         yield Observe("wish_followed")
-        self.state = {**self.state, **values}
+        yield from self._become(values)
         yield self._report(values, context, is_fulfilled=True)
 
     # its shadow --------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_every_device_type_says_what_it_is_good_for(name):
 
 
 def test_features_of_a_scene_find_their_devices():
-    """A level carries a sounder and an isolator, a gate a boom and a camera: all with names of their own."""
+    """A level carries a sounder and an isolator, a gate booms and a camera: all with names of their own."""
     found = sorted(
         device.placement.node("X")
         for kind, feature_type in [("detector", "multi_heat_smoke"), ("gate", "boom"), ("level", "")]
@@ -77,7 +77,7 @@ def test_features_of_a_scene_find_their_devices():
         if device.placement and device.placement.accepts(kind, feature_type)
     )
 
-    assert found == ["X", "X", "X-camera", "X-chargers", "X-heat", "X-sounder"]
+    assert found == ["X", "X", "X-camera", "X-chargers", "X-heat", "X-shadow", "X-sounder"]
 
 
 def test_sensors_are_told_apart_by_type():

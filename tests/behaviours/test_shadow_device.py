@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from devices_models.shadow_device import ByHand, Property, ShadowDevice
-from twin.kernel.behaviour import LinkChanged, Observe, Received, Send, Started, Wake, Woken
+from twin.kernel.behaviour import Actuate, LinkChanged, Observe, Received, Send, Started, Wake, Woken
 from twin.message import Message
 
 SHADOW = "$aws/things/D1/shadow/"
@@ -207,3 +207,19 @@ def test_after_a_restart_a_hand_of_the_past_does_not_come_again(context):
     effects = list(device(by_hand=[ByHand(100.0, {"gate": "open"})]).react(Started(), context))
 
     assert not [each for each in effects if isinstance(each, Wake) and each.tag.startswith("hand")]
+
+
+def test_a_property_moves_the_world_with_its_value(context):
+    """At the start, by hand and on a wish: 1 while it has the value that moves."""
+    law = Property(start="closed", values=("closed", "open"), moves="boom", moved_by="open")
+    made = ShadowDevice("hub", properties={"gate": law}, by_hand=[ByHand(0.0, {"gate": "open"})])
+
+    moved = [
+        [each.value for each in effects if isinstance(each, Actuate)]
+        for effects in (
+            list(made.react(Started(), context)),
+            list(made.react(Woken("hand/0"), context)),
+            delta(made, context, "closed", 1),
+        )
+    ]
+    assert moved == [[0.0], [1.0], [0.0]]
