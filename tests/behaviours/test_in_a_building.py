@@ -123,4 +123,4 @@ def test_every_placed_device_is_in_the_scene():
     """All types that a scene can place occur in a generated car park."""
     names = {name for _, _, name in placed(carpark(3, 120))}
 
-    assert names == set(DEVICES) - WORKLOADS - {"heat_detector", "shadow_device"}
+    assert names == set(DEVICES) - WORKLOADS - {"heat_detector", "managed_device", "shadow_device"}
