@@ -143,7 +143,8 @@ class FireRules:
             yield Command(FAN, node, "on")
 
     def _alarm(self) -> Alarm:
-        return Alarm("critical", f"fire: {', '.join(sorted(self.knocks))}")
+        detectors = sorted(self.knocks)
+        return Alarm("critical", f"fire: {', '.join(detectors)}", "fire", detectors[0])
 
     def _nodes_of(self, kind: str) -> list[str]:
         return [node for node, its_kind in self.devices.items() if its_kind == kind]

@@ -12,10 +12,12 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from twin.message import Message
 
+Severity: TypeAlias = Literal["critical", "major", "minor", "warning"]
+
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Publish a message on a field topic."""
+    """Publish a message; a topic that does not begin with `site/` or `$` is one of the field."""
 
     topic: str
     payload: bytes = b""
@@ -24,31 +26,49 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Desire:
-    """Set desired values in a thing's shadow."""
+    """Set desired values in a thing's shadow, for `expires_s` seconds or until they are reported."""
 
     thing: str
     values: Mapping[str, Any]
+    expires_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Send a command to a device of a kind."""
+    """Send a command to a device of a kind ('' if it is not known).
+
+    `key` is the same for the same firing, however often it is performed; without one nobody asks for an
+    acknowledgement. The command is worth nothing after `timeout_s` seconds.
+    """
 
     kind: str
     thing: str
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    timeout_s: float | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Raise an alarm for people."""
+    """Raise an alarm for people, or say that it is over; there is one for each thing and type."""
 
-    severity: Literal["critical", "major", "minor", "warning"]
+    severity: Severity
     text: str
+    type: str = ""
+    thing: str = ""
+    is_cleared: bool = False
 
 
-Action: TypeAlias = Publish | Desire | Command | Alarm
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Hand a document to a sink: a database, a stream, an object store, a function."""
+
+    sink: str
+    document: Mapping[str, Any]
+
+
+Action: TypeAlias = Publish | Desire | Command | Alarm | Forward
 
 
 class RuleSet(Protocol):
