@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from scenarios.format.options import Options, options_of
 from scenarios.format.schema import Site
 
-FileContent: TypeAlias = Literal["scene", "trace", "arrivals"]
+FileContent: TypeAlias = Literal["scene", "trace", "arrivals", "rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Description:
     `options` is a data class whose init fields are its options, but for those in `given`, which the wiring
     fills in. `measures` are observed by it, `senses` is what it cannot work without. A node must reach one
     node of the kinds in `reaches`, and every node that one of the options in `names_nodes` (written keys)
-    names. `names_files` are options that name a file, each with what the file holds.
+    names. `names_files` are options that name a file, each with what the file holds, or one of `built_in`.
     """
 
     options: type
@@ -30,6 +30,7 @@ class Description:
     names_nodes: frozenset[str] = frozenset()
     senses: tuple[str, ...] = ()
     names_files: Mapping[str, FileContent] = field(default_factory=dict)
+    built_in: frozenset[str] = frozenset()
 
     @property
     def form(self) -> Options:
@@ -88,4 +89,8 @@ class Catalogue(Protocol):
 
     def file_problem(self, content: FileContent, path: Path) -> str:
         """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
+        ...
+
+    def nodes_in_file(self, content: FileContent, path: Path) -> Collection[str]:
+        """The nodes that a sound file names."""
         ...

@@ -124,6 +124,10 @@ class SystemChecks:
             )
         elif problem := self.catalogue.file_problem(content, self.folder / name):
             self._report(self.draft.value_at(path), "E052", f"the file cannot be used: {problem}")
+        else:
+            for node in self.catalogue.nodes_in_file(content, self.folder / name):
+                if node not in self._nodes:
+                    self._unknown("E021", path, "node", node, self._nodes)
 
     def _check_fleets(self) -> None:
         for name, fleet in self.parts.fleets.items():
@@ -249,8 +253,9 @@ class SystemChecks:
             if found.get(options.attributes.get(key, ""), 1) == 0:
                 self.issues.append(not_positive(self.draft, (*path, key)))
         for key, content in known.names_files.items():
-            if isinstance(written.get(key), str):
-                self._check_file((*path, key), written[key], content)
+            name = written.get(key)
+            if isinstance(name, str) and name not in known.built_in:
+                self._check_file((*path, key), name, content)
         for key in sorted(known.names_nodes & set(written)):
             names = written[key] if isinstance(written[key], list) else [written[key]]
             for name in names:

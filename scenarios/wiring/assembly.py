@@ -22,8 +22,17 @@ from scenarios.wiring.hardware import observe_hardware
 from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
 from scenarios.wiring.mirrors import Mirrors
-from scenarios.wiring.nodes import NODE_KINDS, Surroundings, controller, make_station, with_own_session
+from scenarios.wiring.nodes import (
+    FIRE,
+    NODE_KINDS,
+    RULE_TEXT,
+    Surroundings,
+    controller,
+    make_station,
+    with_own_session,
+)
 from scenarios.wiring.registration import BROKER, registry_of, things_of, watch
+from scenarios.wiring.rule_files import read_rule_file
 from twin.cloud.hosted import HostedClient
 from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
@@ -84,7 +93,7 @@ class Blueprint:
     def of(cls, scenario: schema.Scenario, scenes: dict[str, Scene], folder: Path) -> Blueprint:
         """Read the options of every fleet, node and world once."""
         options = {name: _fleet_options(fleet, folder) for name, fleet in scenario.fleets.items()}
-        options |= {name: _node_options(node) for name, node in scenario.nodes.items()}
+        options |= {name: _node_options(node, folder) for name, node in scenario.nodes.items()}
         world = _world(scenario)
         return cls(scenario, scenes, members_of(scenario, scenes), options, world, folder)
 
@@ -243,8 +252,11 @@ def _fleet_options(fleet: schema.Fleet, folder: Path) -> dict[str, Any]:
     return options
 
 
-def _node_options(node: schema.Node) -> dict[str, Any]:
-    return _read(NODE_KINDS[node.kind].options, node.options)
+def _node_options(node: schema.Node, folder: Path) -> dict[str, Any]:
+    options = _read(NODE_KINDS[node.kind].options, node.options)
+    if node.kind == "rule_engine" and options.get("rules", FIRE) != FIRE:
+        options[RULE_TEXT] = read_rule_file(folder / options["rules"])
+    return options
 
 
 def _world(scenario: schema.Scenario) -> WorldSettings | None:

@@ -33,7 +33,13 @@ from twin.mqtt.client import ClientSession
 from twin.state.registry.access import Guard
 from twin.state.registry.things import Thing
 from twin.state.rules.fire import FireRules
+from twin.state.rules.language import LanguageRules
+from twin.state.rules.port import RuleSet
+from twin.state.rules.program import compiled
 
+FIRE: Final = "fire"
+RULE_TEXT: Final = "rule_text"
+"""Under this name assembly hands over what a rule file says."""
 SESSION_OPTIONS: Final = (
     "keep_alive_s",
     "connect_timeout_s",
@@ -75,9 +81,9 @@ class TwinStore:
 
 @dataclass(slots=True)
 class RuleChoice:
-    """Which rules an engine runs."""
+    """Which rules an engine runs: the built-in `fire`, or those of a file beside the scenario."""
 
-    rules: Literal["fire", "fire.rules"] = "fire"
+    rules: str = FIRE
 
 
 def wired_fields(form: type[Any]) -> frozenset[str]:
@@ -147,11 +153,21 @@ def with_own_session(device: Behaviour, member: Member, form: schema.Access) -> 
 
 
 def _rule_engine(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
-    engine, rules = _split(options, RuleEngine, FireRules)
+    engine, fire = _split(options, RuleEngine, FireRules)
     site = around.member.site if around.is_in_cloud else ""
-    return RuleEngine(
-        host=around.member.host, rules=FireRules(devices=dict(around.devices), **rules), site=site, **engine
-    )
+    return RuleEngine(host=around.member.host, rules=_rules(around, site, options, fire), site=site, **engine)
+
+
+def _rules(around: Surroundings, site: str, options: Mapping[str, Any], fire: Mapping[str, Any]) -> RuleSet:
+    """The built-in rules with their options, or those of a file, whose text assembly has read."""
+    name = options.get("rules", FIRE)
+    if name == FIRE:
+        return FireRules(devices=dict(around.devices), **fire)
+    if fire:
+        node, known = around.member.node, ", ".join(sorted(fire))
+        raise InputError(f"node {node!r} runs the rules of {name!r}; only the rules 'fire' have {known}")
+    place = "cloud" if around.is_in_cloud else "edge"
+    return LanguageRules(compiled(options[RULE_TEXT]), place, dict(around.devices), site)
 
 
 def _broker(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:

@@ -24,7 +24,8 @@ from scenarios.format.catalogue import Description, FileContent
 from scenarios.wiring.hardware import hardware_measures
 from scenarios.wiring.linking import place_of
 from scenarios.wiring.members import Member
-from scenarios.wiring.nodes import NODE_KINDS
+from scenarios.wiring.nodes import FIRE, NODE_KINDS
+from scenarios.wiring.rule_files import read_rule_file, sinks_of
 from scenarios.wiring.timeline import FAULT_PARAMETERS
 from twin.errors import InputError
 
@@ -54,11 +55,16 @@ _NAMES_NODES: Final[dict[str, frozenset[str]]] = {
     "application": frozenset({"database"}),
     "user": frozenset({"application"}),
 }
-_NAMES_FILES: Final[dict[str, dict[str, FileContent]]] = {"replay": {"file": "arrivals"}}
+_NAMES_FILES: Final[dict[str, dict[str, FileContent]]] = {
+    "replay": {"file": "arrivals"},
+    "rule_engine": {"rules": "rules"},
+}
+_BUILT_IN: Final[dict[str, frozenset[str]]] = {"rule_engine": frozenset({FIRE})}
 _READERS: Final[dict[FileContent, Callable[[Path], object]]] = {
     "scene": load_scene,
     "trace": lambda path: Trace(read_trace(path)),
     "arrivals": read_arrivals,
+    "rules": read_rule_file,
 }
 
 
@@ -102,6 +108,8 @@ class Vocabulary:
                 frozenset(kind.measures),
                 reaches=_REACHES.get(name, frozenset()),
                 names_nodes=_NAMES_NODES.get(name, frozenset()),
+                names_files=_NAMES_FILES.get(name, {}),
+                built_in=_BUILT_IN.get(name, frozenset()),
             )
             for name, kind in NODE_KINDS.items()
         }
@@ -150,6 +158,10 @@ class Vocabulary:
     def file_problem(self, content: FileContent, path: Path) -> str:
         """What is wrong with a file that should hold this, in a sentence; '' if nothing is."""
         return _file_problem(content, path, path.stat().st_mtime_ns)
+
+    def nodes_in_file(self, content: FileContent, path: Path) -> Collection[str]:
+        """The nodes that a sound file names."""
+        return sinks_of(path) if content == "rules" else ()
 
 
 def _payload_problem(technology: str, payload_bytes: int | None) -> str:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import dataclass, field
 
 import pytest
@@ -6,7 +7,7 @@ from twin.cloud.rule_engine import RuleEngine
 from twin.kernel.behaviour import LinkChanged, Observe, Received, Send, Started, Wake, Woken
 from twin.message import Message
 from twin.state.rules.fire import FireRules
-from twin.state.rules.port import Alarm, Command, Desire, Publish
+from twin.state.rules.port import Alarm, Command, Desire, Forward, Publish
 
 ALARM = Message("smoke_detector/L2-D07/event/alarm", b"{}", qos=1)
 
@@ -70,14 +71,32 @@ def test_rules_see_field_topics_only(context):
     ("action", "message"),
     [
         (Publish("note", b"hi", 0), Message("site/s/note", b"hi")),
+        (Publish("site/other/note", b"hi", 0), Message("site/other/note", b"hi")),
+        (
+            Desire("GA", {"gate": "open"}, expires_s=900.0),
+            Message(
+                "$aws/things/GA/shadow/update",
+                b'{"state":{"desired":{"gate":"open"}},"expiresIn":900.0}',
+                qos=1,
+            ),
+        ),
+        (
+            Command("boom_gate", "GA", "open", {"by": 1}, timeout_s=2.0, key="k"),
+            Message("site/s/boom_gate/GA/cmd/open", b'{"id":"k","args":{"by":1},"expires":2000}', qos=1),
+        ),
+        (Command("", "GA", "open"), Message("things/GA/cmd/open", b"{}", qos=1)),
         (
             Desire("GA", {"gate": "open"}),
             Message("$aws/things/GA/shadow/update", b'{"state":{"desired":{"gate":"open"}}}', qos=1),
         ),
         (Command("boom_gate", "GA", "open"), Message("site/s/boom_gate/GA/cmd/open", b"{}", qos=1)),
         (
-            Alarm("critical", "fire"),
-            Message("site/s/rule/alarm", b'{"severity":"critical","text":"fire"}', qos=1),
+            Alarm("critical", "it burns", "fire", "L2-D07"),
+            Message(
+                "site/s/rule/alarm",
+                b'{"severity":"critical","type":"fire","text":"it burns","thing":"L2-D07","cleared":false}',
+                qos=1,
+            ),
         ),
     ],
 )
@@ -88,6 +107,15 @@ def test_each_action_becomes_a_message_to_the_host(context, action, message):
         Observe("rule_fired", 1),
         Send("broker", message),
     ]
+
+
+def test_what_is_forwarded_goes_to_the_sink_itself(context):
+    """A sink is a node of the scenario; the document says which rule and thing it is from."""
+    document = {"rule": "r", "thing": "D07", "at_s": 0.0, "document": {"temp": 71}}
+    engine = RuleEngine("broker", Scripted([Forward("database", document)]), "s")
+    _, sent = engine.react(from_host(ALARM), context)
+    assert (sent.to, sent.message.topic) == ("database", "rule/forward/r/D07")
+    assert json.loads(sent.message.payload) == document
 
 
 def test_the_engine_wakes_when_time_may_fire_a_rule(context):

@@ -142,6 +142,9 @@ class SmallCatalogue:
             return f"lorawan-sf7 carries payloads of at most 222 bytes, not {payload_bytes}"
         return ""
 
+    def nodes_in_file(self, _content: str, _path: Path) -> tuple[str, ...]:
+        return ()
+
     def file_problem(self, content: str, path: Path) -> str:
         """Notes are nothing that can be used."""
         return f"{path.name}: it is no {content}" if path.suffix == ".txt" else ""

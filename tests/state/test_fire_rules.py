@@ -47,7 +47,9 @@ def test_two_detectors_within_the_window_are_a_fire():
     fire = rules(confirm="double_knock")
     assert fire.evaluate(event("L2-D07", "alarm"), 10.0) == []
     assert fire.evaluate(event("L2-D07", "alarm"), 20.0) == []
-    assert fire.evaluate(event("L2-D08", "alarm"), 30.0)[-1] == Alarm("critical", "fire: L2-D07, L2-D08", "fire", "L2-D07")
+    assert fire.evaluate(event("L2-D08", "alarm"), 30.0)[-1] == Alarm(
+        "critical", "fire: L2-D07, L2-D08", "fire", "L2-D07"
+    )
 
 
 def test_two_detectors_further_apart_than_the_window_are_no_fire():
