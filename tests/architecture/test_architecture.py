@@ -29,6 +29,7 @@ CLOCK_READERS = {
     "twin/service/watching.py": "dates refusals",
     "twin/service/enforcement.py": "waits for a real broker",
     "twin/service/api/standing.py": "says how long the service is up",
+    "twin/service/session.py": "waits for a real broker",
     "twin/service/mosquitto.py": "waits for a real broker to start",
     "windtunnel/serve_commands.py": "dates a token",
     "windtunnel/pytest_plugin.py": "waits for another worker",

@@ -152,6 +152,21 @@ def site_of(tmp_path):
         site.broker.stop()
 
 
+@pytest.fixture
+def open_broker(tmp_path):
+    """A broker without authorisation that somebody else runs."""
+    broker = Mosquitto(tmp_path / "open", BrokerSettings(plain_port=0))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(name="client")
+def give_client():
+    """The class of clients."""
+    return Client
+
+
 @pytest.fixture(name="eventually")
 def give_eventually():
     """A function that waits until what it is given says yes."""

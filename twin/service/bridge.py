@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from twin.message import Message
+from twin.mqtt.coverage import covers
 from twin.service.session import KEEP_ALIVE_S, address, client_for
 from twin.service.target import Target
 
@@ -85,6 +86,7 @@ class Bridge:
     _pumping: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self.filters = least(self.filters)
         client = client_for(self.target, self.client_id, is_kept=True, manual_ack=True)
         client.max_inflight_messages_set(IN_FLIGHT)
         client.reconnect_delay_set(FIRST_PAUSE_S, LONGEST_PAUSE_S)
@@ -249,3 +251,9 @@ class Bridge:
             self.since_s = time.time()
         self._ready.clear()
         self.trouble = why
+
+
+def least(filters: Sequence[str]) -> list[str]:
+    """The filters without those that others cover: brokers may deliver once for each that fits."""
+    wanted = list(dict.fromkeys(filters))
+    return [each for each in wanted if not any(other != each and covers(other, each) for other in wanted)]

@@ -92,6 +92,7 @@ class BrokerLog:
     last_lines: deque[str] = field(init=False, default_factory=lambda: deque(maxlen=LAST_LINES))
     is_running: threading.Event = field(init=False, default_factory=threading.Event)
     is_serving: threading.Event = field(init=False, default_factory=threading.Event)
+    is_reloading: threading.Event = field(init=False, default_factory=threading.Event)
     is_over: threading.Event = field(init=False, default_factory=threading.Event)
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
     _rest: str = field(init=False, default="")
@@ -173,6 +174,8 @@ class BrokerLog:
                 self.is_running.set()
         elif line.startswith("New connection"):
             self.is_serving.set()
+        elif line.startswith("Reloading"):
+            self.is_reloading.set()
 
     def _count(self, line: str) -> None:
         """A message on a topic of the service was published, or is handed to the listener.

@@ -57,29 +57,26 @@ def probe(target: Target, device: Target | None = None) -> Enforcement:
 
 
 def attempt(target: Target) -> int:
-    """How many topics of a thing one client could use to speak to another, neither of them being the thing.
+    """How many topics of a thing a client could speak and listen on that is not the thing.
 
-    Raises UnreachableError if they may not even connect.
+    One client does both, as brokers may give all clients with the same credentials one session.
+    Raises UnreachableError if it may not even connect.
     """
     thing, mark = f"probe-{secrets.token_hex(4)}", secrets.token_hex(8).encode()
     topics = [topic.format(thing=thing) for topic in ATTEMPTS]
-    with _stranger(target) as listener, _stranger(target) as speaker:
-        for topic in topics:
-            listener.subscribe(topic)
-        for topic in topics:
-            speaker.publish(topic, mark)
-        until_s = time.monotonic() + PATIENCE_S
-        while len(_heard(listener, mark)) < len(topics) and time.monotonic() < until_s:
-            time.sleep(0.02)
-        return len(_heard(listener, mark))
-
-
-def _stranger(target: Target) -> Probe:
-    return Probe(target, f"probe-{secrets.token_hex(6)}")
-
-
-def _heard(listener: Probe, mark: bytes) -> set[str]:
-    return {topic for topic, payload in tuple(listener.heard) if payload == mark}
+    left = list(topics)
+    heard: set[str] = set()
+    while left:
+        with Probe(target, f"probe-{secrets.token_hex(6)}") as stranger:
+            while left and stranger.is_connected:  # some brokers end the connection of whoever strays
+                topic = left.pop()
+                stranger.subscribe(topic)
+                stranger.publish(topic, mark)
+            until_s = time.monotonic() + PATIENCE_S
+            while not heard >= set(topics) and stranger.is_connected and time.monotonic() < until_s:
+                time.sleep(0.02)
+                heard |= {topic for topic, payload in tuple(stranger.heard) if payload == mark}
+    return len(heard)
 
 
 def _through(count: int) -> str:

@@ -35,6 +35,7 @@ FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 INSTALL: Final = "sudo apt-get install -y mosquitto"
 START_S: Final = 10.0
 STOP_S: Final = 3.0
+RELOAD_S: Final = 1.0
 START_TRIES: Final = 3
 PRIVATE: Final = 0o700
 LONGEST_SOCKET_PATH: Final = 100  # sun_path holds 108 bytes on Linux and 104 on macOS
@@ -132,11 +133,13 @@ class Mosquitto:
                 raise MissingEnvironmentError(f"mosquitto did not start: {problem}")
 
     def grant(self, access: str) -> None:
-        """Replace the access list and the revocation list; both hold at once, connected clients stay."""
+        """Replace the access list and the revocation list. When this returns both hold; clients stay."""
         self._write("access", access)
         self._write_revocations()
-        if self.is_running and self._process is not None:
+        if self.is_running and self._process is not None and self.log is not None:
+            self.log.is_reloading.clear()
             self._process.send_signal(signal.SIGHUP)
+            self.log.is_reloading.wait(RELOAD_S)  # it reads the lists before the next packet
 
     def end_session(self, client: str) -> None:
         """End a client's connection and forget its session, by connecting under its name and leaving."""
@@ -249,6 +252,7 @@ class Mosquitto:
             f"message_size_limit {self.settings.largest_message_bytes}",
             f"persistent_client_expiration {self.settings.session_days}d",
             "set_tcp_nodelay true",
+            "allow_duplicate_messages false",  # filters of one client may overlap
             *self._persistence(),
             *self._owner(),
             f"listener 0 {self.socket_path}",

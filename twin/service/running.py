@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,8 +84,10 @@ class Running:
         options = self.options
         try:
             store = self._opened_store()
+            authority = Authority.ensure(options.folder / "ca")
+            settings = replace(options.twins, issuer=authority, secret=_secret(options.folder))
             service = self.service = TwinService(
-                _twins(options.twins, store), store, self._settings(), self._report
+                _twins(settings, store), store, self._settings(), self._report, authority
             )
             service.start()
             api = ApiSettings(
@@ -214,7 +217,7 @@ class Running:
             return settings
         if options.target is None:
             raise InputError("--client-id is for a broker of your own; name it with --broker")
-        return ServiceSettings(**{**_fields(settings), "client_id": options.client_id})
+        return replace(settings, client_id=options.client_id)
 
     def _opened_store(self) -> Keeps:
         store = self.options.store
@@ -226,10 +229,6 @@ class Running:
         for finding in opened.findings:
             self._report(finding)
         return opened.store
-
-
-def _fields(settings: ServiceSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in settings.__slots__}
 
 
 def _twins(settings: TwinSettings, store: Keeps) -> Twins:
@@ -265,6 +264,14 @@ def _write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
         file.write(text)
+
+
+def _secret(folder: Path) -> bytes:
+    """What ownership tokens are made with; made once."""
+    path = folder / "provisioning.secret"
+    if not path.exists():
+        _write_private(path, secrets.token_hex(32))
+    return bytes.fromhex(path.read_text(encoding="ascii").strip())
 
 
 def _line(line: tuple[str, str]) -> str:

@@ -24,7 +24,7 @@ from twin.service.watching import Watch
 from twin.service.writer import BusyError, Writer
 from twin.state.journal import History, Store
 from twin.state.records import Transaction
-from twin.state.registry.audit import AuditLog
+from twin.state.registry.certificates import CERTIFICATE, Certificate
 from twin.state.shadow import InFlight, Shadows
 from twin.state.standard import component
 from twin.state.twins import Twins
@@ -32,6 +32,10 @@ from twin.state.twins import Twins
 READY_S: Final = 10.0
 TAKE_S: Final = 5.0
 TEND_S: Final = 0.2
+INFLIGHT_LIMIT: Final = 1_000
+"""AWS refuses more than 10 shadow requests in flight of one connection; here what waited for us in an outage
+comes all at once and must not be refused for it.
+"""
 INTERRUPT_EVERY_S: Final = 5.0
 RESTART_PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 REVOCATIONS_EVERY_S: Final = 86_400.0
@@ -65,7 +69,7 @@ class ServiceSettings:
     probe: Target | None = None
     queues_changes: bool = False
     requires_authorisation: bool = False
-    inflight_limit: int = 10
+    inflight_limit: int = INFLIGHT_LIMIT
 
 
 class Overheard:
@@ -100,11 +104,16 @@ class TwinService:
     """
 
     def __init__(
-        self, twins: Twins, store: Keeps, settings: ServiceSettings, report: Callable[[str], None]
+        self,
+        twins: Twins,
+        store: Keeps,
+        settings: ServiceSettings,
+        report: Callable[[str], None],
+        authority: Authority | None = None,
     ) -> None:
         self.twins, self.history, self.settings = twins, store, settings
-        self.metrics, self.audit_log, self.watch = Metrics(), AuditLog(), Watch()
-        self.authority: Authority | None = None
+        self.metrics, self.watch = Metrics(), Watch()
+        self.authority = authority
         self.broker: Mosquitto | None = None
         self.enforcement: Enforcement | None = None
         self.started_s = time.time()
@@ -113,10 +122,11 @@ class TwinService:
         self._inflight, self._inflight_lock = InFlight(settings.inflight_limit), threading.Lock()
         self._shadows = component(twins, Shadows)
         self._grant_due = threading.Event()
+        self._ending: set[str] = set()
         self._restarts, self._restart_s = 0, 0.0
         self._interrupted_s, self._revocations_s, self._connections = 0.0, time.time(), 0
         if settings.target is None:
-            self.authority = Authority.ensure(settings.folder / "ca")
+            self.authority = authority or Authority.ensure(settings.folder / "ca")
             self.broker = Mosquitto(
                 settings.folder / "broker", settings.broker, self.authority, self.watch.hear
             )
@@ -219,7 +229,8 @@ class TwinService:
 
         access, unwelcome = self.read(made).result(READY_S)
         self.broker.grant(access)
-        for client in unwelcome:
+        ending, self._ending = self._ending, set()
+        for client in {*unwelcome, *ending}:
             self.broker.end_session(client)
 
     # the broker ------------------------------------------------------------------------------------------
@@ -303,8 +314,17 @@ class TwinService:
         is_access_changed = False
         for transaction in transactions:
             self.metrics.observe(transaction.observations)
-            self.audit_log.take(transaction)
-            is_access_changed |= any(change.kind in ACCESS_KINDS for change in transaction.changes)
+            for change in transaction.changes:
+                is_access_changed |= change.kind in ACCESS_KINDS
+                if change.kind == CERTIFICATE and isinstance(change.record, Certificate):
+                    self._follow(change.record)
         if is_access_changed and self.broker is not None:
             self.broker.grant(access_list(self.twins.records))
             self._grant_due.set()
+
+    def _follow(self, certificate: Certificate) -> None:
+        """What was revoked is on the list of the authority, and its sessions end."""
+        if certificate.state != "REVOKED" or self.authority is None:
+            return
+        self.authority.revoke(certificate.serial)
+        self._ending.add(certificate.common_name)

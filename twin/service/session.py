@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -86,19 +87,28 @@ class Probe:
         self._client.disconnect()
         self._client.loop_stop()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the session lasts."""
+        return self._client.is_connected()
+
     def subscribe(self, topic_filter: str) -> bool:
-        """Whether the broker grants a subscription."""
+        """Whether the broker grants a subscription; False too if it ends the connection."""
         self._event.clear()
         self._granted = []
         self._client.subscribe(topic_filter, 1)
-        return self._event.wait(ANSWER_S) and not any(code.is_failure for code in self._granted)
+        return (
+            self._event.wait(ANSWER_S)
+            and bool(self._granted)
+            and not any(code.is_failure for code in self._granted)
+        )
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish and wait until the broker has it, or for a while."""
-        try:
-            self._client.publish(topic, payload, 1).wait_for_publish(ANSWER_S)
-        except (RuntimeError, ValueError):
-            return  # whoever listens will hear nothing
+        until_s = time.monotonic() + ANSWER_S
+        sent = self._client.publish(topic, payload, 1)
+        while self.is_connected and not sent.is_published() and time.monotonic() < until_s:
+            time.sleep(0.005)
 
     def _refusal(self, *, is_answered: bool) -> str:
         if self._code is not None:

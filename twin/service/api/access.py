@@ -3,34 +3,38 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from twin.service.api.answers import ApiError, Json, kept
+from twin.service.api.answers import ApiError, Document, Json, kept, read_record
 from twin.service.api.callers import Callers
 from twin.service.authority import Authority
-from twin.service.certificates import register_certificate, revoke_certificate
 from twin.service.service import TwinService
 from twin.service.tokens import Token
 from twin.state.journal import Wanted
 from twin.state.records import Transaction
 from twin.state.registry.audit import AUDIT
-from twin.state.registry.certificates import CERTIFICATE
+from twin.state.registry.certificates import CERTIFICATE, Certificate, State
 from twin.state.registry.issuing import YEAR_S
 from twin.state.registry.policies import Policy, policies_of
+from twin.state.registry.provisioning import TEMPLATE, Provisioning, Template
 from twin.state.registry.registry import Registry
+from twin.state.registry.things import THING, RegistryError, unknown
 from twin.state.standard import component
 
+CLAIM = "claim."
+"""Certificates of claims are named so: no thing can have a name with a dot."""
 PAGES_READ = 20
 """So many pages of the audit log are looked through for entries that fit."""
 
 
 class NewCertificate(BaseModel):
-    """For whom; with a signing request the key stays with the asker."""
+    """For a thing, or a claim to get one with; with a signing request the key stays with the asker."""
 
     model_config = ConfigDict(extra="forbid")
 
-    thing: str
+    thing: str = ""
+    claim: str = Field(default="", pattern="^[A-Za-z0-9_-]{0,48}$")
     csr: str | None = Field(default=None, max_length=16_384)
     valid_s: float = Field(default=YEAR_S, gt=0, le=10 * YEAR_S)
 
@@ -40,6 +44,7 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["access"])
     admin = callers.at_least("admin")
     registry = component(service.twins, Registry)
+    provisioning = component(service.twins, Provisioning)
 
     @router.get("/certificates", response_class=Json)
     async def certificates(caller: Annotated[Token, Depends(admin)], thing: str | None = None) -> Json:
@@ -52,18 +57,42 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def issue(asked: NewCertificate, caller: Annotated[Token, Depends(admin)]) -> Json:
         """A certificate for a thing, with its private key unless a signing request came; we keep neither."""
         authority = _authority(service)
-        issued = authority.issue(asked.csr, asked.thing, authority.clock(), asked.valid_s)
-        await kept(service.change(lambda each: register_certificate(issued, asked.thing, each, caller.name)))
+        if bool(asked.thing) is bool(asked.claim):
+            raise ApiError(400, "a certificate is for a thing or for a claim: name one of both")
+        name = asked.thing or f"{CLAIM}{asked.claim}"
+        issued = authority.issue(asked.csr, name, authority.clock(), asked.valid_s)
+
+        def admit(transaction: Transaction) -> Certificate:
+            things = transaction.records.of(THING)
+            if asked.thing and asked.thing not in things:
+                raise RegistryError(404, unknown("thing", asked.thing, things))
+            state: State = "ACTIVE" if asked.thing else "CLAIM"
+            return provisioning.admit(issued, state, transaction, thing=asked.thing, by=caller.name)
+
+        await kept(service.change(admit))
         return Json({**msgspec.to_builtins(issued), "ca_pem": authority.certificate_pem}, 201)
 
     @router.post("/certificates/{fingerprint}/revoke", response_class=Json)
     async def revoke(fingerprint: str, caller: Annotated[Token, Depends(admin)]) -> Json:
         """Let a certificate hold no longer; whoever is connected with it is disconnected."""
-        authority = _authority(service)
-        revoked = await kept(
-            service.change(lambda each: revoke_certificate(fingerprint, authority, each, caller.name))
+        work = service.change(
+            lambda each: provisioning.set_state(fingerprint, "REVOKED", each, by=caller.name)
         )
-        return Json(revoked)
+        return Json(await kept(work))
+
+    @router.get("/templates", response_class=Json)
+    async def templates(caller: Annotated[Token, Depends(admin)]) -> Json:
+        """What devices with a claim can become."""
+        del caller
+        return Json({"templates": await kept(service.read(lambda e: list(e.records.of(TEMPLATE).values())))})
+
+    @router.put("/templates/{template}", response_class=Json)
+    async def put_template(
+        template: str, document: Document, caller: Annotated[Token, Depends(admin)]
+    ) -> Json:
+        """Make a provisioning template, or change it."""
+        made = read_record({**document, "name": template}, Template)
+        return Json(await kept(service.change(lambda e: provisioning.put_template(made, e, by=caller.name))))
 
     @router.get("/policies", response_class=Json)
     async def policies(caller: Annotated[Token, Depends(admin)]) -> Json:
@@ -72,14 +101,9 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
         return Json({"policies": await kept(service.read(lambda each: list(policies_of(each.records))))})
 
     @router.put("/policies/{policy}", response_class=Json)
-    async def put_policy(
-        policy: str, document: Annotated[dict[str, Any], Body()], caller: Annotated[Token, Depends(admin)]
-    ) -> Json:
+    async def put_policy(policy: str, document: Document, caller: Annotated[Token, Depends(admin)]) -> Json:
         """Make a policy, or put it in the place of another of its name."""
-        try:
-            made = msgspec.convert({**document, "name": policy}, Policy)
-        except msgspec.ValidationError as error:
-            raise ApiError(400, str(error)) from None
+        made = read_record({**document, "name": policy}, Policy)
         return Json(await kept(service.change(lambda each: registry.put_policy(made, each, by=caller.name))))
 
     router.include_router(_audit_routes(service, callers))

@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
-from fastapi import FastAPI, Request, Response
+from fastapi import Body, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -17,6 +17,7 @@ from twin.errors import InputError, WindtunnelError
 from twin.service.service import ReadOnlyError, TwinService
 from twin.service.writer import BusyError
 from twin.state.journal import StoreError
+from twin.state.records import Record
 from twin.state.shadow import RejectedError
 
 KEPT_S: Final = 20.0
@@ -51,6 +52,8 @@ AWS_NAMES: Final[Mapping[int, str]] = {
 }
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+Document: TypeAlias = Annotated[dict[str, Any], Body()]
 
 
 class ApiError(WindtunnelError):
@@ -141,3 +144,14 @@ def _token(error: RejectedError) -> dict[str, Any]:
 def _complaint(error: Mapping[str, Any]) -> str:
     place = ".".join(str(each) for each in error["loc"][1:]) or str(error["loc"][0])
     return f"{place}: {error['msg']}"
+
+
+def read_record(document: dict[str, Any], form: type[R]) -> R:
+    """The document as a record; raises ApiError 400 for what does not fit, an unknown field among it."""
+    fields = form.__struct_fields__
+    if unknown := set(document) - set(fields):
+        raise ApiError(400, f"there is no field {min(unknown)!r}; there are {', '.join(fields)}")
+    try:
+        return msgspec.convert(document, form)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, str(error)) from None

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Depends, Query
 
-from twin.service.api.answers import ApiError, Json, kept
+from twin.service.api.answers import Document, Json, kept, read_record
 from twin.service.api.callers import Callers
 from twin.service.api.view import twin_of
 from twin.service.service import TwinService
@@ -15,11 +15,11 @@ from twin.state.records import Transaction
 from twin.state.registry.registry import Registry
 from twin.state.registry.search import search
 from twin.state.registry.things import GROUP, RELATIONSHIP, Group, Thing
-from twin.state.standard import component
+from twin.state.standard import TypeAges, component
+from twin.state.telemetry import TelemetryKeeper
 
 LARGEST_PAGE = 1_000
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-Document = Annotated[dict[str, Any], Body()]
 Version = Annotated[int | None, Query(description="change it only if it is at this version")]
 
 
@@ -27,6 +27,7 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Things are found by viewers and changed by admins."""
     router, registry = APIRouter(prefix="/v1", tags=["things"]), component(service.twins, Registry)
     viewer, admin = callers.at_least("viewer"), callers.at_least("admin")
+    ages = TypeAges(component(service.twins, TelemetryKeeper).types)
 
     @router.get("/things", response_class=Json)
     async def find_things(
@@ -43,7 +44,7 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     @router.post("/things", status_code=201, response_class=Json)
     async def register_thing(document: Document, caller: Annotated[Token, Depends(admin)]) -> Json:
         """Take a new thing in: name, type, site, level, bay, tags, groups, attributes."""
-        thing = _read(document, Thing)
+        thing = read_record(document, Thing)
         return Json(
             await kept(service.change(lambda each: registry.register(thing, each, by=caller.name))), 201
         )
@@ -52,8 +53,8 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def whole_twin(thing: str, caller: Annotated[Token, Depends(callers.of_thing("viewer"))]) -> Json:
         """Registry record, shadows with age and quality, state of the twin, alarms and open commands."""
         del caller
-        has_broker = service.bridge.is_ready
-        return Json(await kept(service.read(lambda each: twin_of(thing, each, has_broker=has_broker))))
+        is_ready = service.bridge.is_ready
+        return Json(await kept(service.read(lambda each: twin_of(thing, each, ages, has_broker=is_ready))))
 
     @router.patch("/things/{thing}", response_class=Json)
     async def change_thing(
@@ -150,7 +151,7 @@ def _graph_routes(service: TwinService, callers: Callers, registry: Registry) ->
     @router.put("/groups/{group}", response_class=Json)
     async def put_group(group: str, document: Document, caller: Annotated[Token, Depends(admin)]) -> Json:
         """Make a group, or change it: description, parent, query."""
-        made = _read({**document, "name": group}, Group)
+        made = read_record({**document, "name": group}, Group)
         return Json(await kept(service.change(lambda each: registry.put_group(made, each, by=caller.name))))
 
     return router
@@ -166,16 +167,3 @@ def shown(entry: Entry) -> dict[str, Any]:
         "key": entry.key,
         "record": msgspec.json.decode(entry.record) if entry.record else None,
     }
-
-
-def _read(document: dict[str, Any], form: Any) -> Any:
-    """The document as a record; raises ApiError 400 for what does not fit, an unknown field among it."""
-    unknown = set(document) - set(form.__struct_fields__)
-    if unknown:
-        raise ApiError(
-            400, f"there is no field {min(unknown)!r}; there are {', '.join(form.__struct_fields__)}"
-        )
-    try:
-        return msgspec.convert(document, form)
-    except msgspec.ValidationError as error:
-        raise ApiError(400, str(error)) from None

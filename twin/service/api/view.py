@@ -7,7 +7,7 @@ from typing import Any
 from twin.errors import RefusedError
 from twin.state.alarms import alarms
 from twin.state.commands import commands
-from twin.state.quality import Standing, described, is_reachable
+from twin.state.quality import MaxAges, Standing, described, is_reachable
 from twin.state.records import Records, Transaction
 from twin.state.registry.things import THING
 from twin.state.sessions import KIND as SESSION
@@ -19,11 +19,16 @@ SHOWN = 100
 
 
 def twin_of(
-    thing: str, transaction: Transaction, *, has_broker: bool = True, is_branch: bool = False
+    thing: str,
+    transaction: Transaction,
+    types: MaxAges | None = None,
+    *,
+    has_broker: bool = True,
+    is_branch: bool = False,
 ) -> dict[str, Any]:
     """Everything that is known of a thing. Raises RefusedError 404 if nothing is."""
     records, now_s = transaction.records, transaction.now_s
-    standing = Standing(has_broker=has_broker, is_branch=is_branch)
+    standing = Standing(has_broker=has_broker, is_branch=is_branch, types=types)
     registered, session = records.get(THING, thing), records.get(SESSION, thing)
     shadows = {
         name: described(thing, shadow, records, now_s, standing)
