@@ -34,7 +34,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     from windtunnel import commands
 
     try:
-        return int(getattr(commands, options.command)(options))
+        return int(getattr(commands, options.command.replace("-", "_"))(options))
     except KeyboardInterrupt:
         print("\nwindtunnel: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"windtunnel {__version__}")
-    from windtunnel import proxy_commands, types_commands
+    from windtunnel import conformance_commands, proxy_commands, types_commands
 
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_machine(commands)
     proxy_commands.add_parsers(commands)
     types_commands.add_parser(commands)
+    conformance_commands.add_parser(commands)
     return top
 
 

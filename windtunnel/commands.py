@@ -407,3 +407,10 @@ def types(options: argparse.Namespace) -> int:
     from windtunnel import types_commands
 
     return types_commands.types(options)
+
+
+def shadow_conformance(options: argparse.Namespace) -> int:
+    """Hold a file of shadow cases against our twins, or a service behind a broker."""
+    from windtunnel import conformance_commands
+
+    return conformance_commands.shadow_conformance(options)

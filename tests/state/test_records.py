@@ -193,3 +193,23 @@ def test_what_is_derived_from_records_is_made_anew_when_one_of_their_kind_change
     records.remove("egg", "a")
     assert records.derived("names", ("egg",), names) == []
     assert branch.derived("names", ("egg",), names) == ["a", "c"]
+
+
+def test_a_topic_goes_the_same_way_every_time(monkeypatch):
+    """Routes are remembered, up to a bound, and components keep their order."""
+    monkeypatch.setattr("twin.state.twins.ROUTES_REMEMBERED", 2)
+    seen = []
+
+    class Taker:
+        def __init__(self, name, *filters):
+            self.name, self.filters, self.kinds = name, filters, {}
+
+        def handle(self, message, _transaction):
+            seen.append((self.name, message.topic))
+
+    twins = Twins([Taker("first", "a/#"), Taker("second", "+/b", "a/b"), Taker("third", "c")])
+    for topic in ("a/b", "c", "a/x", "a/b", "none", "a/b"):
+        twins.handle(Message(topic), 0.0)
+        assert len(twins.routes) <= 2
+    both = [("first", "a/b"), ("second", "a/b")]
+    assert seen == [*both, ("third", "c"), ("first", "a/x"), *both, *both]

@@ -120,6 +120,8 @@ def test_six_levels_are_accepted():
     [
         (1, 1.0, None),
         (True, 1, True),
+        (1.0, True, 1.0),
+        (0, 0.0, None),
         (0, False, 0),
         ([1, 2], [1, 3], [1, 2]),
         ([1], [1.0], None),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from twin.message import Message
 from twin.mqtt.topics import FilterTree
 from twin.state.records import Component, Deadline, Record, Records, Transaction
+
+ROUTES_REMEMBERED: Final = 65_536
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class Twins:
 
     takers: FilterTree[int] = field(init=False, default_factory=FilterTree)
     owners: dict[str, Component] = field(init=False, default_factory=dict)
+    routes: dict[str, list[Component]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         for number, component in enumerate(self.components):
@@ -43,12 +47,20 @@ class Twins:
         """What a message leads to; if a component fails, nothing."""
         transaction = Transaction(self.records, now_s)
         try:
-            for number in sorted(self.takers.match(message.topic)):
-                self.components[number].handle(message, transaction)
+            for component in self.routes.get(message.topic) or self._route(message.topic):
+                component.handle(message, transaction)
         except BaseException:
             transaction.undo()
             raise
         return transaction
+
+    def _route(self, topic: str) -> list[Component]:
+        """The components that take a topic, in their order; remembered, as things speak again."""
+        if len(self.routes) >= ROUTES_REMEMBERED:
+            self.routes.clear()
+        route = [self.components[number] for number in sorted(self.takers.match(topic))]
+        self.routes[topic] = route
+        return route
 
     def next_due_s(self) -> float:
         """When `elapse` is to be called (seconds), infinite if time alone changes nothing."""

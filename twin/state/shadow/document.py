@@ -14,6 +14,7 @@ SHADOW: Final = "shadow"
 TOMBSTONE: Final = "tombstone"
 SECTIONS: Final = ("desired", "reported")
 
+EMPTY: Final[Tree] = {}
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -35,28 +36,25 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
 
     def updated(self, patch: Tree | None, stamp: Stamp) -> Shadow:
         """Merge a patch, where None removes both sections; one version up."""
-        desired_version, reported_version = self.desired_version, self.reported_version
-        state: Tree = {}
-        metadata: Tree = {}
-        for section in SECTIONS:
-            if patch is None or (section in patch and patch[section] is None):
+        if patch is None:
+            patch = {"desired": None, "reported": None}
+        state, metadata = self.state.copy(), self.metadata.copy()
+        for section, changes in patch.items():
+            old, stamps = EMPTY, EMPTY
+            if changes:
+                old, stamps = merge(state.get(section, EMPTY), metadata.get(section, EMPTY), changes, stamp)
+            elif changes is not None:
                 continue
-            old = self.state.get(section, {})
-            stamps = self.metadata.get(section, {})
-            if section in patch:
-                old, stamps = merge(old, stamps, patch[section], stamp)
             if old:
                 state[section], metadata[section] = old, stamps
-        if patch is None or "desired" in patch:
-            desired_version += 1
-        if patch is None or "reported" in patch:
-            reported_version += 1
+            elif section in state:
+                del state[section], metadata[section]
         return Shadow(
             version=self.version + 1,
             state=state,
             metadata=metadata,
-            desired_version=desired_version,
-            reported_version=reported_version,
+            desired_version=self.desired_version + ("desired" in patch),
+            reported_version=self.reported_version + ("reported" in patch),
             delta_since_s=self.delta_since_s,
         )
 
@@ -83,7 +81,11 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
 
     def state_bytes(self) -> int:
         """Bytes of desired and reported as JSON; metadata does not count."""
-        return sum(len(_ENCODER.encode(section)) for section in self.state.values())
+        state = self.state
+        if not state:
+            return 0
+        frame = sum(len(section) for section in state) + 4 * len(state) + 1
+        return len(_ENCODER.encode(state)) - frame
 
 
 class Tombstone(Record, frozen=True, kw_only=True, gc=False):

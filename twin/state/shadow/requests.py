@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ VERBS: Final = frozenset({"update", "get", "delete"})
 THING_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 SHADOW_NAME: Final = re.compile(r"[$a-zA-Z0-9:_-]{1,64}")
 NAME_SHOWN: Final = 64
+TOPICS_REMEMBERED: Final = 65_536
 _DECODER: Final = msgspec.json.Decoder()
 
 
@@ -50,7 +52,7 @@ class Address(NamedTuple):
 
     thing: str
     name: str
-    verb: str
+    verb: str = ""
 
 
 def signed(document: Tree, timestamp: int, token: str | None) -> Tree:
@@ -71,6 +73,7 @@ def topic_of(thing: str, name: str) -> str:
     return f"$aws/things/{thing}/shadow/name/{name}" if name else f"$aws/things/{thing}/shadow"
 
 
+@lru_cache(maxsize=TOPICS_REMEMBERED)
 def read_topic(topic: str) -> Address | None:
     """What a request topic asks for; None for any other topic, answers and events among them."""
     levels = topic.split("/")
@@ -161,20 +164,33 @@ def _problem(error: ValueError, depth_limit: int) -> str:
     return f"JSON contains too many levels of nesting; maximum is {depth_limit}"
 
 
-def _checked(value: Any, leaf: Tree, levels: int) -> Any:
+def _checked(value: Tree, leaf: Tree, levels: int) -> Tree:
     """A leaf for each leaf; ValueError for a null in an array or too many levels, the section counted."""
     if not levels:
         raise ValueError("levels")
-    if type(value) is dict:
-        return {
-            key: _checked(below, leaf, levels - 1) if type(below) in (dict, list) else leaf
-            for key, below in value.items()
-        }
+    metadata: Tree = dict.fromkeys(value, leaf)
+    for key, below in value.items():
+        kind = type(below)
+        if kind is dict:
+            metadata[key] = _checked(below, leaf, levels - 1)
+        elif kind is list:
+            metadata[key] = _checked_elements(below, leaf, levels - 1)
+    return metadata
+
+
+def _checked_elements(value: list[Any], leaf: Tree, levels: int) -> list[Any]:
+    if not levels:
+        raise ValueError("levels")
     if None in value:
         raise ValueError("null")
-    return [
-        _checked(element, leaf, levels - 1) if type(element) in (dict, list) else leaf for element in value
-    ]
+    metadata: list[Any] = [leaf] * len(value)
+    for index, below in enumerate(value):
+        kind = type(below)
+        if kind is dict:
+            metadata[index] = _checked(below, leaf, levels - 1)
+        elif kind is list:
+            metadata[index] = _checked_elements(below, leaf, levels - 1)
+    return metadata
 
 
 def _object(payload: bytes) -> Tree:

@@ -24,14 +24,13 @@ def merge(old: Tree, old_stamps: Tree, patch: Tree, stamp: Stamp) -> tuple[Tree,
     """
     state, stamps = old.copy(), old_stamps.copy()
     for key, value in patch.items():
-        kind = type(value)
-        if kind is dict:
+        if type(value) is dict:
             there = state.get(key)
-            is_object = type(there) is dict
-            below, below_stamps = (
-                merge(there or {}, stamps[key], value, stamp) if is_object else (merge({}, {}, value, stamp))
-            )
-            if is_object or below or not value:
+            if type(there) is dict:
+                state[key], stamps[key] = merge(there, stamps[key], value, stamp)
+                continue
+            below, below_stamps = merge({}, {}, value, stamp)
+            if below or not value:
                 state[key], stamps[key] = below, below_stamps
             elif key in state:
                 del state[key], stamps[key]
@@ -39,8 +38,7 @@ def merge(old: Tree, old_stamps: Tree, patch: Tree, stamp: Stamp) -> tuple[Tree,
             if key in state:
                 del state[key], stamps[key]
         else:
-            state[key] = value
-            stamps[key] = stamp
+            state[key], stamps[key] = value, stamp
     return state, stamps
 
 
@@ -98,8 +96,10 @@ def delta(desired: Tree, reported: Tree, stamps: Tree) -> tuple[Tree, Tree]:
             if below:
                 differing[key], metadata[key] = below, below_metadata
         elif kind is str or kind is float:
-            if value != there:
-                differing[key], metadata[key] = value, {"timestamp": int(received_s(stamps[key]))}
+            if value != there or type(there) is bool:
+                stamp = stamps[key]
+                differing[key] = value
+                metadata[key] = {"timestamp": int(stamp[0] if type(stamp) is list else stamp)}
         elif not is_same(value, there):
             differing[key], metadata[key] = value, shown(value, stamps[key])
     return differing, metadata
