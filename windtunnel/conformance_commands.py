@@ -53,9 +53,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--ca", "--broker-ca", metavar="FILE", default="", help="who certifies the broker, PEM"
     )
-    parser.add_argument(
-        "--cert", "--broker-certificate", metavar="FILE", default="", help="our certificate, PEM"
-    )
+    parser.add_argument("--cert", "--broker-cert", metavar="FILE", default="", help="our certificate, PEM")
     parser.add_argument("--key", "--broker-key", metavar="FILE", default="", help="our key, PEM")
     parser.add_argument(
         "--prefix", metavar="TEXT", help="things are called so with a number behind (default: conformance-)"

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, islice
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -38,6 +39,8 @@ DELETE_LIMIT_S: Final = 2.0
 STAMP_TOLERANCE_S: Final = 1.0
 CLOCK_TOLERANCE_S: Final = 30.0
 """So far the clock of the service may be from ours; a stamp further away is none of its operation."""
+_NUMBERS: Final = count()
+"""Goes on from run to run, because a broker may still hold requests of an earlier one."""
 DEFAULT_PREFIX: Final = "conformance-"
 
 
@@ -224,7 +227,7 @@ def run_live(cases: Sequence[Case], target: Target, prefix: str = DEFAULT_PREFIX
 
     Raise UnreachableError if the broker cannot be reached or nobody answers.
     """
-    names = [f"{prefix}{os.getpid()}-{number}" for number in range(len(cases))]
+    names = [f"{prefix}{os.getpid()}-{number}" for number in islice(_NUMBERS, len(cases))]
     if not THING_NAME.fullmatch(names[-1]):
         raise InputError(f"--prefix {prefix!r}: expected letters, digits, ':', '_' and '-', 100 at most")
     session = _Session(target)

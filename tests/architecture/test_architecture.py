@@ -20,6 +20,7 @@ CLOCK_READERS = {
     "twin/live/probe.py": "bounds how long a real broker may take",
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",
+    "scenarios/conformance/live.py": "compares the stamps of a real service with the time",
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",
     "scenarios/store.py": "dates a run",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -19,7 +22,8 @@ from windtunnel.cli import run_command_line
 
 pytestmark = pytest.mark.live
 
-DATA = Path(__file__).parents[1] / "data"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
 FILES = ["shadow_cases.json", "shadow_cases_more.json"]
 
 
@@ -64,6 +68,44 @@ def run(capsys, file, port, *options):
     url = f"mqtt://127.0.0.1:{port}"
     code = run_command_line(["shadow-conformance", str(file), "--broker", url, "--json", *options])
     return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def served(mosquitto_port, tmp_path):
+    """The real `windtunnel serve` behind the broker, as users start it."""
+    command = [
+        sys.executable,
+        "-m",
+        "windtunnel",
+        "serve",
+        "--json",
+        "--folder",
+        str(tmp_path),
+        "--port",
+        "0",
+    ]
+    process = subprocess.Popen(
+        [*command, "--broker", f"mqtt://127.0.0.1:{mosquitto_port}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        assert json.loads(process.stdout.readline())["url"]
+        yield mosquitto_port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20.0)
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_all_cases_pass_with_the_service(file, served, capsys):
+    """What is kept in a store and answered after the commit is the same."""
+    code, report = run(capsys, DATA / file, served)
+    assert [each for each in report["results"] if each["verdict"] != "ok"] == []
+    assert code == 0
 
 
 @pytest.mark.parametrize("file", FILES)
