@@ -44,13 +44,13 @@ class Deadline(NamedTuple):
 class Records:
     """All records of the twins, by kind and key, and the deadlines that they carry."""
 
-    __slots__ = ("_deadlines", "_derived", "_kinds", "_stamps")
+    __slots__ = ("_deadlines", "_dependents", "_derived", "_kinds")
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, Any]] = {}
         self._deadlines: list[Deadline] = []
-        self._stamps: dict[str, int] = {}
-        self._derived: dict[str, tuple[tuple[int, ...], Any]] = {}
+        self._derived: dict[str, Any] = {}
+        self._dependents: dict[str, set[str]] = {}
 
     def of(self, kind: str) -> dict[str, Any]:
         """The records of a kind by key, oldest first; to be read only."""
@@ -73,7 +73,8 @@ class Records:
     def put(self, kind: str, key: str, record: Record) -> None:
         """Keep a record in place of an older one; transactions and stores call this, nobody else."""
         self.of(kind)[key] = record
-        self._stamps[kind] = self._stamps.get(kind, 0) + 1
+        if kind in self._dependents:
+            self._forget_derived(kind)
         if record.due_s != math.inf:
             heappush(self._deadlines, Deadline(record.due_s, kind, key))
             if len(self._deadlines) > STALE_DEADLINES + 2 * sum(map(len, self._kinds.values())):
@@ -82,15 +83,16 @@ class Records:
     def remove(self, kind: str, key: str) -> None:
         """Forget a record; transactions and stores call this, nobody else."""
         self.of(kind).pop(key, None)
-        self._stamps[kind] = self._stamps.get(kind, 0) + 1
+        if kind in self._dependents:
+            self._forget_derived(kind)
 
     def derived(self, name: str, kinds: tuple[str, ...], make: Callable[[Records], T]) -> T:
         """What `make` makes of the records of these kinds, kept under the name until one of them changes."""
-        stamps = tuple([self._stamps.get(kind, 0) for kind in kinds])
-        kept = self._derived.get(name)
-        if kept is None or kept[0] != stamps:
-            kept = self._derived[name] = (stamps, make(self))
-        made: T = kept[1]
+        if name not in self._derived:
+            for kind in kinds:
+                self._dependents.setdefault(kind, set()).add(name)
+            self._derived[name] = make(self)
+        made: T = self._derived[name]
         return made
 
     def next_due_s(self) -> float:
@@ -115,8 +117,11 @@ class Records:
         branch = Records()
         branch._kinds = {kind: dict(kept) for kind, kept in self._kinds.items()}
         branch._deadlines = self._deadlines.copy()
-        branch._stamps = self._stamps.copy()
         return branch
+
+    def _forget_derived(self, kind: str) -> None:
+        for name in self._dependents.pop(kind):
+            self._derived.pop(name, None)
 
     def _stands(self, deadline: Deadline) -> bool:
         record = self.get(deadline.kind, deadline.key)

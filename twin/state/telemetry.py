@@ -63,6 +63,9 @@ class Telemetry(Record, frozen=True):
     duplicate_count: int = 0
 
 
+NOTHING: Final = Telemetry(values={})
+
+
 class SetAside(Record, frozen=True):
     """How many payloads of a thing were set aside, and how many were noted since `since_s`."""
 
@@ -145,24 +148,71 @@ class TelemetryKeeper:
         self, readings: list[Tree], source: Source, model: ThingModel | None, transaction: Transaction
     ) -> str:
         """Keep the readings of one payload, all or none; '' or what is wrong with them."""
-        before: Telemetry | None = transaction.records.get(TELEMETRY, source.thing)
-        after = Telemetry(values={}) if before is None else before
-        values = dict(after.values)
+        account = Account(transaction.records.get(TELEMETRY, source.thing))
         for fields in readings:
             problem, event_s = _time_of(fields, transaction.now_s)
             said = {name: value for name, value in fields.items() if name not in ("ts", "seq")}
-            problem = problem or source.problem(said, model)
+            problem = problem or _number_problem(fields.get("seq")) or source.problem(said, model)
             if problem:
                 return problem
-            after, is_new, problem = _counted(after, fields.get("seq"), event_s if "ts" in fields else None)
-            if problem:
-                return problem
-            if is_new:
-                _take(values, source.named(said, model), event_s, transaction.now_s)
-        if len(values) > MOST_FIELDS:
+            if account.is_new(fields.get("seq"), event_s if "ts" in fields else None):
+                _take(account.values, source.named(said, model), event_s, transaction.now_s)
+        if len(account.values) > MOST_FIELDS:
             return f"a thing has at most {MOST_FIELDS} values"
-        transaction.put(TELEMETRY, source.thing, replace(after, values=values))
+        transaction.put(TELEMETRY, source.thing, account.record())
         return ""
+
+
+class Account:
+    """The values of a thing and the completeness of its messages, while one payload is read."""
+
+    __slots__ = ("duplicates", "latest_s", "messages", "missing", "seen", "seq", "values")
+
+    def __init__(self, before: Telemetry | None) -> None:
+        known = NOTHING if before is None else before
+        self.values = dict(known.values)
+        self.seq, self.seen, self.latest_s = known.seq, known.seen, known.latest_s
+        self.messages, self.missing = known.message_count, known.missing_count
+        self.duplicates = known.duplicate_count
+
+    def is_new(self, seq: int | None, event_s: float | None) -> bool:
+        """Count one more message; tell whether it says anything new.
+
+        A number that was passed already belongs to a device that started anew, if its clock says that it
+        is later than all before; without a clock, if it lies far back.
+        """
+        self.messages += 1
+        latest_s = self.latest_s
+        if event_s is not None and event_s > latest_s:
+            self.latest_s = event_s
+        if seq is None:
+            return True
+        step = seq - self.seq
+        is_restarted = step < -RESTART_GAP if event_s is None else step <= 0 and event_s > latest_s
+        if self.seq < 0 or is_restarted:
+            self.seq, self.seen = seq, 1
+        elif step > 0:
+            self.seen = ((self.seen << step) | 1) & (2**WINDOW_BITS - 1) if step < WINDOW_BITS else 1
+            self.seq, self.missing = seq, self.missing + step - 1
+        else:
+            bit = 1 << -step if -step < WINDOW_BITS else 0
+            if not bit or self.seen & bit:
+                self.duplicates += 1
+                return False
+            self.seen, self.missing = self.seen | bit, max(0, self.missing - 1)
+        return True
+
+    def record(self) -> Telemetry:
+        """What is kept."""
+        return Telemetry(
+            values=self.values,
+            seq=self.seq,
+            seen=self.seen,
+            latest_s=self.latest_s,
+            message_count=self.messages,
+            missing_count=self.missing,
+            duplicate_count=self.duplicates,
+        )
 
 
 def _take(values: dict[str, Value], said: Tree, event_s: float, now_s: float) -> None:
@@ -216,30 +266,10 @@ def _time_of(fields: Tree, now_s: float) -> tuple[str, float]:
     return "", stamp / 1000.0
 
 
-def _counted(before: Telemetry, seq: Any, event_s: float | None) -> tuple[Telemetry, bool, str]:
-    """The account with one more message, whether it is new, and '' or what is wrong with `seq`.
-
-    A number that was passed already belongs to a device that started anew, if its clock says that it is
-    later than all before; without a clock, if it lies far back.
-    """
-    latest_s = before.latest_s if event_s is None else max(before.latest_s, event_s)
-    after = replace(before, message_count=before.message_count + 1, latest_s=latest_s)
-    if seq is None:
-        return after, True, ""
-    if isinstance(seq, bool) or not isinstance(seq, int) or not 0 <= seq < 2**63:
-        return before, False, "seq is no whole number from 0"
-    step = seq - before.seq
-    is_restarted = step < -RESTART_GAP if event_s is None else step <= 0 and event_s > before.latest_s
-    if before.seq < 0 or is_restarted:
-        return replace(after, seq=seq, seen=1), True, ""
-    if step > 0:
-        seen = ((before.seen << step) | 1) & (2**WINDOW_BITS - 1) if step < WINDOW_BITS else 1
-        return replace(after, seq=seq, seen=seen, missing_count=before.missing_count + step - 1), True, ""
-    bit = 1 << -step if -step < WINDOW_BITS else 0
-    if not bit or before.seen & bit:
-        return replace(after, duplicate_count=before.duplicate_count + 1), False, ""
-    missing = max(0, before.missing_count - 1)
-    return replace(after, seen=before.seen | bit, missing_count=missing), True, ""
+def _number_problem(seq: Any) -> str:
+    """'' or what is wrong with `seq`."""
+    is_number = isinstance(seq, int) and not isinstance(seq, bool) and 0 <= seq < 2**63
+    return "" if seq is None or is_number else "seq is no whole number from 0"
 
 
 def _set_aside(

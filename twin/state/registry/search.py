@@ -44,8 +44,7 @@ def search(records: Records, query: str, *, limit: int = 100, after: str = "") -
     """The things that a query finds, `limit` at a time. Raises RegistryError for a query it does not know."""
     if not 1 <= limit <= LARGEST_PAGE:
         raise RegistryError(400, f"a page has 1 to {LARGEST_PAGE} things, not {limit}")
-    is_found = compiled(query, records)
-    found = [name for name, thing in records.of(THING).items() if is_found(thing)]
+    found = _found(query, records)
     names = nsmallest(limit + 1, (name for name in found if name > after) if after else found)
     things = [records.get(THING, name) for name in names[:limit]]
     return Page(things, len(found), names[limit - 1] if len(names) > limit else "")
@@ -64,8 +63,7 @@ def members_of(records: Records, target: str) -> list[str]:
     if ":" not in target and " " not in target and not target.startswith(("-", '"')):
         check_thing_name(target)
         return [target]
-    is_found = compiled(target, records)
-    return sorted(name for name, thing in records.of(THING).items() if is_found(thing))
+    return sorted(_found(target, records))
 
 
 def groups_of(records: Records, thing: Thing) -> list[str]:
@@ -86,9 +84,16 @@ def compiled(query: str, records: Records | None) -> Test:
     Without records, as the query of a group, it cannot name groups: they would be found in circles.
     """
     tests = [_word(word, records) for word in _words(query)]
-    if len(tests) == 1:
-        return tests[0]
     return lambda thing: all(test(thing) for test in tests)
+
+
+def _found(query: str, records: Records) -> list[str]:
+    """The names of the things for which all words hold: each word looks at what the ones before it left."""
+    things: list[Thing] = list(records.of(THING).values())
+    for word in _words(query):
+        test = _word(word, records)
+        things = [thing for thing in things if test(thing)]
+    return [thing.name for thing in things]
 
 
 def _words(query: str) -> list[str]:
