@@ -15,7 +15,7 @@ from twin.state.types import shipped_types
 from twin.state.types.checking import check, extended, read_type
 from twin.state.types.model import ThingModel
 from twin.state.types.shadow_schema import TypeSchema
-from twin.state.types.shipped import ENDING, files, shipped_documents
+from twin.state.types.shipped import ENDING, files, parse_document, shipped_documents
 from twin.state.types.simulation import LAWS, generator, simulation_problems
 
 SOUND = {
@@ -161,6 +161,14 @@ def test_deeply_nested_text_is_refused():
         schema = {"not": schema}
     problems = check({"@type": "tm:ThingModel", "properties": {"a": schema}}, "x")
     assert problems
+
+
+def test_a_key_that_a_reader_took_for_a_truth_value_is_named():
+    """YAML 1.1 reads `on` as true; ours does not."""
+    assert parse_document("{on: yes, at: 12:30}") == {"on": "yes", "at": "12:30"}
+    sim = {"law": "toggle", True: "1 s", "off": "1 s"}
+    document = {"@type": "tm:ThingModel", "properties": {"a": {"type": "boolean", "x-twin": {"sim": sim}}}}
+    assert [each.message for each in check(document, "x")] == ["the key True is no text"]
 
 
 @pytest.fixture

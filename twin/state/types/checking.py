@@ -105,6 +105,8 @@ class _Checker:
         document = self._document
         if not isinstance(document, dict):
             return [Problem((), "a device type is a map with properties, actions and events")]
+        if odd := _odd_key(document):
+            return [Problem((), f"the key {odd[0]!r} is no text", "put it in quotes")]
         self._keys(document, (), TYPE_KEYS, "key")
         kind = document.get("@type")
         if "tm:ThingModel" not in (kind if isinstance(kind, list) else [kind]):
@@ -318,6 +320,20 @@ def _references(schema: Any, place: Place) -> Iterator[tuple[Place, str]]:
             waiting += [((*here, key), inner) for key, inner in value.items()]
         elif isinstance(value, list):
             waiting += [((*here, number), inner) for number, inner in enumerate(value)]
+
+
+def _odd_key(document: Any) -> list[Any]:
+    """A key that is no text, as some readers make of `on`; an empty list if there is none."""
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if odd := [key for key in value if not isinstance(key, str)]:
+                return odd
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return []
 
 
 def _shape(value: Any) -> str:

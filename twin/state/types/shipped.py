@@ -30,12 +30,17 @@ for _tag, _pattern, _first in (
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
+def parse_document(text: str) -> Any:
+    """The data of a type's text. Raises yaml.YAMLError for what is no YAML."""
+    return _CoreLoader(text).get_single_data()
+
+
 @cache
 def shipped_documents() -> dict[str, Any]:
     """The documents of the shipped types by name."""
     folder = files("twin.state.types").joinpath("data")
     texts = {each.name: each.read_text("utf-8") for each in folder.iterdir() if each.name.endswith(ENDING)}
-    return {type_name(name): _CoreLoader(texts[name]).get_single_data() for name in sorted(texts)}
+    return {type_name(name): parse_document(texts[name]) for name in sorted(texts)}
 
 
 @cache
