@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.errors import RefusedError
@@ -13,7 +13,7 @@ from twin.service.tokens import Token
 from twin.state.alarms import Alarms, alarms
 from twin.state.commands import KIND as COMMAND
 from twin.state.commands import Command, Commands, commands
-from twin.state.jobs import Jobs, job_executions, jobs
+from twin.state.jobs import Jobs, job_document, job_executions, jobs
 from twin.state.records import Transaction
 from twin.state.registry.audit import administered
 from twin.state.standard import component
@@ -205,15 +205,38 @@ def job_routes(service: TwinService, callers: Callers) -> APIRouter:
         del caller
 
         def read(transaction: Transaction) -> dict[str, Any]:
-            found = [each for each in jobs(transaction.records) if each["jobId"] == job]
-            if not found:
-                raise RefusedError(404, f"there is no job {job!r}")
             return {
-                **found[0],
+                **job_document(transaction.records, job),
                 "executions": job_executions(transaction.records, job, status=status, limit=limit),
             }
 
         return Json(await kept(service.read(read)))
+
+    @router.delete("/{job}", status_code=204, response_class=Response)
+    async def forget_job(
+        job: str, caller: Annotated[Token, Depends(operator)], force: bool = False
+    ) -> Response:
+        """Forget a job that is over, or with `force` any."""
+
+        def work(transaction: Transaction) -> None:
+            keeper.delete(job, transaction, force=force)
+            administered(transaction, caller.name, "delete", f"job {job}")
+
+        await kept(service.change(work))
+        return Response(status_code=204)
+
+    @router.post("/{job}/executions/{thing}/cancel", response_class=Json)
+    async def cancel_execution(
+        job: str, thing: str, caller: Annotated[Token, Depends(operator)], force: bool = False
+    ) -> Json:
+        """Cancel a job at one thing; one in progress needs `force`."""
+
+        def work(transaction: Transaction) -> Any:
+            execution = keeper.cancel_execution(job, thing, transaction, force=force)
+            administered(transaction, caller.name, "cancel", f"job {job} at {thing}")
+            return execution
+
+        return Json(await kept(service.change(work)))
 
     @router.post("/{job}/{verb}", response_class=Json)
     async def change_job(

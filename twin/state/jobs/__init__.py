@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from twin.errors import RefusedError
 from twin.message import Message
 from twin.state.jobs.campaign import Campaigns, Members
 from twin.state.jobs.device import FILTERS, Desk
@@ -113,6 +114,14 @@ def jobs(records: Records, *, status: str | None = None, limit: int = 1000) -> l
     """The jobs, newest first."""
     found = [job for job in reversed(records.of(JOB).values()) if status in (None, job.status)]
     return [describe(records.get(PLAN, job.job_id), job) for job in found[:limit]]
+
+
+def job_document(records: Records, job_id: str) -> Tree:
+    """A job with its plan. Raises RefusedError (404) for an unknown one."""
+    job: Job | None = records.get(JOB, job_id)
+    if job is None:
+        raise RefusedError(404, f"there is no job {job_id!r}")
+    return describe(records.get(PLAN, job_id), job)
 
 
 def job_executions(
