@@ -212,6 +212,35 @@ def job_routes(service: TwinService, callers: Callers) -> APIRouter:
 
         return Json(await kept(service.read(read)))
 
+    @router.post("/{job}/{verb}", response_class=Json)
+    async def change_job(
+        job: str,
+        verb: Literal["cancel", "confirm"],
+        caller: Annotated[Token, Depends(operator)],
+        force: bool = False,
+    ) -> Json:
+        """Cancel a job, or let its next wave begin."""
+
+        def work(transaction: Transaction) -> Any:
+            changed = (
+                keeper.cancel(job, transaction, force=force)
+                if verb == "cancel"
+                else keeper.confirm(job, transaction)
+            )
+            administered(transaction, caller.name, verb, f"job {job}")
+            return changed
+
+        return Json(await kept(service.change(work)))
+
+    router.include_router(_ending_routes(service, callers))
+    return router
+
+
+def _ending_routes(service: TwinService, callers: Callers) -> APIRouter:
+    """Ending a job at one thing, and forgetting it."""
+    router, keeper = APIRouter(), component(service.twins, Jobs)
+    operator = callers.at_least("operator")
+
     @router.delete("/{job}", status_code=204, response_class=Response)
     async def forget_job(
         job: str, caller: Annotated[Token, Depends(operator)], force: bool = False
@@ -235,26 +264,6 @@ def job_routes(service: TwinService, callers: Callers) -> APIRouter:
             execution = keeper.cancel_execution(job, thing, transaction, force=force)
             administered(transaction, caller.name, "cancel", f"job {job} at {thing}")
             return execution
-
-        return Json(await kept(service.change(work)))
-
-    @router.post("/{job}/{verb}", response_class=Json)
-    async def change_job(
-        job: str,
-        verb: Literal["cancel", "confirm"],
-        caller: Annotated[Token, Depends(operator)],
-        force: bool = False,
-    ) -> Json:
-        """Cancel a job, or let its next wave begin."""
-
-        def work(transaction: Transaction) -> Any:
-            changed = (
-                keeper.cancel(job, transaction, force=force)
-                if verb == "cancel"
-                else keeper.confirm(job, transaction)
-            )
-            administered(transaction, caller.name, verb, f"job {job}")
-            return changed
 
         return Json(await kept(service.change(work)))
 
