@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from twin.state.alarms import Alarms
 from twin.state.commands import Commands
 from twin.state.jobs import Jobs
+from twin.state.performing import Performer, kinds_of, shadow_value
 from twin.state.records import Component, Records
 from twin.state.registry.issuing import Issuer, SimulatedIssuer
 from twin.state.registry.provisioning import Provisioning
 from twin.state.registry.registry import Registry
 from twin.state.registry.search import members_of
 from twin.state.registry.things import THING
+from twin.state.rules.component import Rules
+from twin.state.rules.program import CompiledRule
 from twin.state.sessions import Sessions
 from twin.state.shadow import Shadows, ShadowSettings
 from twin.state.telemetry import TelemetryKeeper
@@ -33,6 +36,7 @@ class TwinSettings:
     types: Types = field(default_factory=shipped_types)
     issuer: Issuer = field(default_factory=SimulatedIssuer)
     gives_keys: bool = False
+    rules: Sequence[CompiledRule] = ()
     secret: bytes = field(default=b"simulated", repr=False)
 
 
@@ -50,18 +54,21 @@ class TypeAges:
 
 
 def standard_twins(settings: TwinSettings | None = None) -> Twins:
-    """Sessions come first: others ask them who is there."""
+    """Sessions come first: others ask them who is there. Rules come last: they see what a message changed."""
     wanted = settings or TwinSettings()
     registry = Registry()
+    shadows, alarms, commands = Shadows(wanted.shadows, TypeSchema(wanted.types)), Alarms(), Commands()
+    perform = Performer(shadows, alarms, commands)
     components: list[Component] = [
         Sessions(),
         registry,
         Provisioning(wanted.issuer, registry, gives_keys=wanted.gives_keys, secret=wanted.secret),
         TelemetryKeeper(wanted.types),
-        Shadows(wanted.shadows, TypeSchema(wanted.types)),
-        Alarms(),
-        Commands(),
+        shadows,
+        alarms,
+        commands,
         Jobs(members_of),
+        Rules(wanted.rules, perform, "cloud", kinds_of, shadow_value),
     ]
     return Twins(components)
 

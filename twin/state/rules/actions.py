@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from lark import Token
 
@@ -130,21 +130,3 @@ def _closing(text: str, position: int) -> int:
                 return index
             depth -= 1
     return -1
-
-
-def is_pattern(text: str) -> bool:
-    """Whether a text names things by a pattern."""
-    return any(char in text for char in "*?")
-
-
-def things_named(pattern: str, kinds: Any) -> list[str]:
-    """The things of a pattern such as `gate-*` or, with their kind, `boom_gate/*`, by name."""
-    from twin.state.rules.functions import glob
-
-    kind, slash, rest = pattern.rpartition("/")
-    if not is_pattern(rest) and not slash:
-        return [rest]
-    wanted = glob(rest)
-    return sorted(
-        thing for thing, its_kind in kinds.items() if (not slash or its_kind == kind) and wanted(thing)
-    )

@@ -16,6 +16,7 @@ from twin.state.rules.lexer import text_of
 from twin.state.rules.problems import Problem, RulesError, TextError, nearest
 from twin.state.rules.syntax import (
     MOST_NODES,
+    MOST_PANES,
     Aggregate,
     Expr,
     PublishAction,
@@ -23,15 +24,12 @@ from twin.state.rules.syntax import (
     RuleAction,
     Selection,
     Window,
-    expressions_of,
     node,
 )
 
 AGGREGATES: Final = ("avg", "count", "first", "last", "max", "min", "stddev", "sum")
 PLACES: Final = ("cloud", "edge")
 LONGEST_TIME_S: Final = 366 * 86400.0
-MOST_PANES: Final = 1_000
-"""Messages that a window of single messages keeps, and hops in a hopping window."""
 MOST_COUNT: Final = 1_000_000
 LONGEST_PATTERN: Final = 200
 MOST_COLUMNS: Final = 50
@@ -336,15 +334,6 @@ def rewrite(expr: Expr, change: Callable[[Expr, tuple[Expr, ...]], Expr]) -> Exp
         del done[len(done) - count :]
         done.append(change(each, args))
     return done[0]
-
-
-def conditions_of(rule: Rule) -> list[Expr]:
-    """Every expression that a timer may need: columns, HAVING, actions, what clears."""
-    found = [each.value for each in rule.selections if each.value is not None]
-    found += [each for each in (rule.having, rule.clear) if each is not None]
-    for action in (*rule.actions, *rule.clear_actions):
-        found += expressions_of(action)
-    return found
 
 
 def _column_name(expr: Expr | None, number: int) -> str:

@@ -24,6 +24,7 @@ from twin.state.rules.program import (
     compiled,
     fields_of,
     no_shadow,
+    site_of,
 )
 
 MOST_STATES: Final = 200_000
@@ -195,7 +196,7 @@ class Rules:
 
     def _is_covered(self, source: str) -> bool:
         """Whether every message of a filter comes with the field's."""
-        sample = source.replace("+", "\x01").replace("#", "\x01/\x01")
+        sample = source.replace("+", "\x01").replace("#", "\x01")
         return any(matches(each, sample) for each in self.field_filters)
 
     # messages and deadlines -------------------------------------------------------------------------------
@@ -213,15 +214,14 @@ class Rules:
             self._evaluate(rule, message.topic, fields, transaction)
 
     def _evaluate(self, rule: CompiledRule, topic: str, fields: Fields, transaction: Transaction) -> None:
-        topic = rule.topic(topic)
-        moment = Moment(topic, transaction.now_s, shadow_value=self._shadow(transaction.records))
+        seen = Seen(rule.topic(topic), fields, transaction.now_s, site_of(topic))
+        moment = Moment(seen.topic, transaction.now_s, shadow_value=self._shadow(transaction.records))
         where = True if rule.where is None else rule.where(fields.get, moment, ())
         if where is U:
             transaction.observe("rule_undefined")
         if rule.is_stateless:
             if where is True:
-                firing = Firing(rule, moment.thing, moment.now_s, Seen(topic, fields, moment.now_s))
-                self._fire(firing, transaction)
+                self._fire(Firing(rule, moment.thing, seen.at_s, seen), transaction)
             return
         partition_name = self._partition_name(rule, fields, moment, transaction)
         if partition_name is None:
@@ -232,7 +232,7 @@ class Rules:
             return
         partition = Partition.of(rule, partition_name, old, moment.shadow_value)
         partition.settle(transaction.now_s)
-        partition.take(Seen(topic, fields, transaction.now_s), moment, where)
+        partition.take(seen, moment, where)
         self._keep(partition, key, old, transaction)
 
     def _partition_name(

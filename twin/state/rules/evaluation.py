@@ -296,7 +296,7 @@ class Partition:
 
     def _short(self, seen: Seen) -> Seen:
         """The message without the fields that no timer needs."""
-        return Seen(seen.topic, self.rule.kept(seen.fields), seen.at_s)
+        return Seen(seen.topic, self.rule.kept(seen.fields), seen.at_s, seen.site)
 
     def _moment(self, seen: Seen, at_s: float | None = None) -> Moment:
         return Moment(seen.topic, seen.at_s if at_s is None else at_s, shadow_value=self.shadow)

@@ -9,10 +9,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from twin.mqtt.topics import TOPIC_LIMIT_BYTES
-from twin.state.rules.actions import things_named
-from twin.state.rules.functions import U
+from twin.state.rules.functions import U, glob
 from twin.state.rules.port import Action, Alarm, Command, Desire, Forward, Publish
-from twin.state.rules.program import CompiledRule, Fields, Moment, Shadow
+from twin.state.rules.program import ELSEWHERE, CompiledRule, Fields, Moment, Shadow
 from twin.state.rules.syntax import (
     AlarmAction,
     CommandAction,
@@ -28,11 +27,12 @@ MASK: Final = "***"
 
 
 class Seen(NamedTuple):
-    """A message, as far as a timer needs it: topic, fields, time (seconds)."""
+    """A message, as far as a timer needs it: topic, fields, time (seconds), the site that was before it."""
 
     topic: str
     fields: Fields
     at_s: float
+    site: str = ""
 
 
 class Raised(NamedTuple):
@@ -196,5 +196,18 @@ def _publish(
         payload = _value(functions[1], firing, moment)
     if payload is U:
         return None
+    if firing.seen.site and not topic.startswith(ELSEWHERE):
+        topic = f"site/{firing.seen.site}/{topic}"
     data = payload.encode() if payload.__class__ is str else msgspec.json.encode(payload)
     return [Publish(topic, data, action.qos)]
+
+
+def things_named(pattern: str, kinds: Mapping[str, str]) -> list[str]:
+    """The things of a pattern such as `gate-*` or, with their kind, `boom_gate/*`, by name."""
+    kind, slash, rest = pattern.rpartition("/")
+    if not slash and not any(char in rest for char in "*?"):
+        return [rest]
+    fits = glob(rest)
+    return sorted(
+        thing for thing, its_kind in kinds.items() if (not slash or its_kind == kind) and fits(thing)
+    )

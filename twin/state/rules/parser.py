@@ -15,13 +15,12 @@ from twin.state.rules.builder import Builder, Draft
 from twin.state.rules.checks import checked
 from twin.state.rules.lexer import HARD, SOFT, RuleLexer
 from twin.state.rules.problems import Problem, RulesError, TextError, listed, nearest
-from twin.state.rules.syntax import LONGEST_RULE, Expr, Rule
+from twin.state.rules.syntax import LONGEST_RULE, MOST_RULES_A_TOPIC, Expr, Rule
 
 LONGEST_FILE: Final = 1_000_000
 """Characters of one rule file."""
 MOST_RULES: Final = 1_000
 """Rules of one file, and of one engine."""
-MOST_RULES_A_TOPIC: Final = 200
 MOST_PROBLEMS: Final = 200
 
 _HEAD: Final = re.compile(r"^[ \t]*RULE\b", re.IGNORECASE | re.MULTILINE)

@@ -13,11 +13,10 @@ import msgspec
 from twin.message import Message
 from twin.mqtt.topics import FilterTree
 from twin.state.rules.aggregates import SUMS, Sum
-from twin.state.rules.checks import conditions_of
 from twin.state.rules.compiler import Compiled, Compiler
 from twin.state.rules.functions import U
-from twin.state.rules.parser import MOST_RULES_A_TOPIC, parse_rules
 from twin.state.rules.syntax import (
+    MOST_RULES_A_TOPIC,
     AlarmAction,
     CommandAction,
     DesireAction,
@@ -25,6 +24,7 @@ from twin.state.rules.syntax import (
     PublishAction,
     Rule,
     RuleAction,
+    conditions_of,
 )
 
 LARGEST_PAYLOAD_BYTES: Final = 131_072
@@ -44,6 +44,11 @@ def field_topic(topic: str) -> str:
         parts = topic.split("/", 2)
         return parts[2] if len(parts) == 3 else topic
     return topic
+
+
+def site_of(topic: str) -> str:
+    """The site that a broker has before a topic, or nothing."""
+    return topic.split("/", 2)[1] if topic.startswith("site/") else ""
 
 
 def thing_of(topic: str) -> str:
@@ -329,6 +334,8 @@ class Program:
 
 def compile_rules(text: str, name: str = "") -> tuple[CompiledRule, ...]:
     """The rules of a file. Raises RulesError with every problem of the text."""
+    from twin.state.rules.parser import parse_rules  # with the grammar, which a run without rules never needs
+
     return tuple(compile_rule(rule, order) for order, rule in enumerate(parse_rules(text, name)))
 
 

@@ -21,6 +21,9 @@ LONGEST_RULE: Final = 4_000
 MOST_NODES: Final = 600
 """Nodes of all expressions of one rule, names from SELECT put in."""
 DEEPEST: Final = 80
+MOST_PANES: Final = 1_000
+"""Messages that a window of single messages keeps, and hops in a hopping window."""
+MOST_RULES_A_TOPIC: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +201,12 @@ class Rule:
     aggregates: tuple[Aggregate, ...] = ()
     offset: int = 0
     """Where the rule begins in its file."""
+
+
+def conditions_of(rule: Rule) -> list[Expr]:
+    """Every expression that a timer may need: columns, HAVING, actions, what clears."""
+    found = [each.value for each in rule.selections if each.value is not None]
+    found += [each for each in (rule.having, rule.clear) if each is not None]
+    for action in (*rule.actions, *rule.clear_actions):
+        found += expressions_of(action)
+    return found

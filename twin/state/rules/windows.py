@@ -13,9 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from twin.state.rules.checks import MOST_PANES
 from twin.state.rules.program import Column
-from twin.state.rules.syntax import Window
+from twin.state.rules.syntax import MOST_PANES, Window
 
 GRAIN: Final = 1e-9
 """Of a hop: a time so near to the end of a window belongs to the next one."""
