@@ -40,11 +40,13 @@ class Options:
     def keys_at(self, path: tuple[str | int, ...]) -> Collection[str]:
         """The keys that may be written at a path inside the options."""
         found: Any = self.model
+        is_map = False
         for part in path:
             fields = found.model_fields.items() if _is_model(found) else ()
             field = next((field for name, field in fields if (field.alias or name) == part), None)
-            inside = field.annotation if field is not None else found if isinstance(part, int) else None
-            found = _model_in(inside)
+            is_among = field is None and (isinstance(part, int) or is_map)
+            found = _model_in(found if is_among else field.annotation if field is not None else None)
+            is_map = field is not None and get_origin(field.annotation) is dict
         return [field.alias or name for name, field in found.model_fields.items()] if _is_model(found) else ()
 
     def read(self, written: Mapping[str, Any]) -> tuple[dict[str, Any], list[ErrorDetails]]:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from devices_models.shadow_device import Property, ShadowDevice
 from scenarios.format.options import options_of
 from twin.errors import InputError
 from twin.units import BitsPerSecond, Bytes, Celsius, MessageCount, Metres, PerSecond, Ratio, Seconds
@@ -98,3 +99,12 @@ def test_what_a_data_class_refuses_is_an_error_of_the_options():
 def test_the_keys_at_a_path_are_known(path, keys):
     """An unknown key can be answered with the nearest one, also inside."""
     assert list(options_of(World).keys_at(path)) == keys
+
+
+def test_a_map_of_data_classes_is_read_and_its_keys_are_known():
+    """Whatever the names in the map are."""
+    form = options_of(ShadowDevice, frozenset({"gateway", "is_direct"}))
+    read, errors = form.read({"properties": {"lamp": {"values": [0, 1], "toggles_every": "5 s"}}})
+
+    assert (read, errors) == ({"properties": {"lamp": Property(values=[0, 1], toggles_every_s=5.0)}}, [])
+    assert "toggles_every" in form.keys_at(("properties", "lamp"))
