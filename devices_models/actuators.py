@@ -72,6 +72,12 @@ class BoomGate:
         """Its true state, as its shadow names it."""
         return {"gate": self.position}
 
+    def adopt(self, reported: Mapping[str, Any]) -> None:
+        """Begin where its shadow says that it was; a gate that moved has arrived."""
+        gate = reported.get("gate")
+        if gate in ("open", "opening", "closed", "closing"):
+            self.position = "open" if gate in ("open", "opening") else "closed"
+
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Move on orders, on the end of a movement, and on the silence of the heartbeat."""
         match event:
@@ -82,7 +88,7 @@ class BoomGate:
             case Woken("silence"):
                 return self._open_alone()
             case Started():
-                return (*self._set_mode(), self._shadow(context), self._await_heartbeat())
+                return (*self._stand(), *self._set_mode(), self._shadow(context), self._await_heartbeat())
         return ()
 
     def _received(self, message: Message, context: Context) -> Iterable[Effect]:
@@ -155,6 +161,10 @@ class BoomGate:
         yield self._report(context)
         yield self._shadow(context)
 
+    def _stand(self) -> Iterable[Actuate]:
+        """A gate that begins open lets cars pass."""
+        return (Actuate("boom", 1.0),) if self.position == "open" else ()
+
     def _set_mode(self) -> Iterable[Actuate]:
         return (Actuate("mode", GATE_MODES.index(self.mode)),) if self.mode else ()
 
@@ -207,8 +217,14 @@ class Switch:
         """Its true state, as its shadow names it."""
         return {"on": self.is_on}
 
+    def adopt(self, reported: Mapping[str, Any]) -> None:
+        """Begin as its shadow says that it was."""
+        self.is_on = reported.get("on") is True
+
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Switch when ordered."""
+        if isinstance(event, Started) and self.is_on:
+            return (Actuate(SWITCHES[self.kind].quantity, 1.0),)
         if not isinstance(event, Received):
             return ()
         is_on = self._wanted(event.message)

@@ -138,6 +138,7 @@ class ShadowDevice:
     heartbeat_s: Seconds = 0.0
     qos: int = 1
 
+    begins: Mapping[str, Any] = field(init=False, default_factory=dict)
     state: dict[str, Any] = field(init=False, default_factory=dict)
     hands_s: dict[str, float] = field(init=False, default_factory=dict)
     wishes: dict[str, tuple[Any, float]] = field(init=False, default_factory=dict)
@@ -157,6 +158,10 @@ class ShadowDevice:
     def mirrored(self) -> Mapping[str, Any]:
         """Its true state, as its shadow names it."""
         return self.state
+
+    def adopt(self, reported: Mapping[str, Any]) -> None:
+        """Begin with the values that its shadow has of it."""
+        self.begins = {name: value for name, value in reported.items() if name in self.properties}
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Change, report, follow."""
@@ -180,7 +185,7 @@ class ShadowDevice:
     # by itself and by hand ---------------------------------------------------------------------------------
 
     def _start(self, context: Context) -> Iterator[Effect]:
-        self.state = {name: each.first for name, each in self.properties.items()}
+        self.state = {name: each.first for name, each in self.properties.items()} | dict(self.begins)
         for name, each in self.properties.items():
             yield from each.moved(each.first)
             gap_s = each.gap_s(context)

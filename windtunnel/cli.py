@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
-from windtunnel import __version__, serve_commands
+from windtunnel import __version__, serve_commands, twin_commands
 
 MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
@@ -139,6 +139,7 @@ def _add_machine(commands: Commands[argparse.ArgumentParser]) -> None:
     doctor.add_argument("--json", action="store_true", help="print as JSON")
     _add_link(commands)
     serve_commands.add_parser(commands)
+    twin_commands.add_parser(commands)
 
 
 def _add_link(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -414,3 +414,10 @@ def shadow_conformance(options: argparse.Namespace) -> int:
     from windtunnel import conformance_commands
 
     return conformance_commands.shadow_conformance(options)
+
+
+def twin(options: argparse.Namespace) -> int:
+    """Look into a store of twins."""
+    from windtunnel import twin_commands
+
+    return twin_commands.twin(options)

@@ -30,6 +30,7 @@ from scenarios.judging.statistics import MOST_REPLICATIONS, SequentialTest, Verd
 from scenarios.results import Sensitivity
 from scenarios.wiring.assembly import Assembly, Blueprint
 from scenarios.wiring.members import scenes_of
+from scenarios.wiring.start import Start
 from scenarios.wiring.vocabulary import reporters
 
 P = ParamSpec("P")
@@ -108,6 +109,17 @@ def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_serie
         assembly = blueprint.assemble(seed, is_traced=is_traced)
         assembly.run(_ending(variant, assembly, nodes_of))
         outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=has_series)
+    return msgspec.structs.replace(outcome, wall_s=time.monotonic() - started_s)
+
+
+def replicate_from(variant: Variant, seed: int, start: Start) -> Outcome:
+    """Run one replication that starts from what twins knew, and judge it."""
+    started_s = time.monotonic()
+    blueprint, nodes_of = _blueprint(variant)
+    with _uncollected():
+        assembly = blueprint.assemble(seed, start=start)
+        assembly.run(_ending(variant, assembly, nodes_of))
+        outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=False)
     return msgspec.structs.replace(outcome, wall_s=time.monotonic() - started_s)
 
 

@@ -33,6 +33,7 @@ from scenarios.wiring.nodes import (
 )
 from scenarios.wiring.registration import BROKER, registry_of, things_of, watch
 from scenarios.wiring.rule_files import read_rule_file
+from scenarios.wiring.start import Start
 from twin.cloud.hosted import HostedClient
 from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
@@ -104,8 +105,12 @@ class Blueprint:
         is_traced: bool = False,
         pacer: Pacer | None = None,
         bound: Mapping[str, Behaviour] | None = None,
+        start: Start | None = None,
     ) -> Assembly:
-        """Everything that one replication needs, made anew; `bound` gives the nodes that are real."""
+        """Everything that one replication needs, made anew; `bound` gives the nodes that are real.
+
+        With a `start` the twins, and the devices that can, begin with what twins knew at some moment.
+        """
         streams = Streams(seed)
         network = Network(build_topology(self.scenario, self.members, streams, self.folder))
         has_twins = any(member.kind == "twin" for member in self.members)
@@ -114,7 +119,10 @@ class Blueprint:
         nodes = {
             member.node: self._spec(member, streams, mirrors, bound or {}, guard) for member in self.members
         }
+        if start is not None:
+            nodes = {node: start.applied(node, spec) for node, spec in nodes.items()}
         kernel = Kernel(nodes, network, streams, pacer, is_traced=is_traced)
+        kernel.epoch_s = 0.0 if start is None else start.at_s
         if mirrors is not None:
             mirrors.kernel = kernel
         if guard is not None:

@@ -59,8 +59,8 @@ class Mirrors:
 
     @property
     def now_s(self) -> float:
-        """Seconds since the start of the run."""
-        return 0.0 if self.kernel is None else self.kernel.now
+        """What right clocks show."""
+        return 0.0 if self.kernel is None else self.kernel.now + self.kernel.epoch_s
 
     def watched(self, node: str, device: Behaviour) -> Behaviour:
         """The device, watched if it, or what is inside its session, says what is mirrored of it."""

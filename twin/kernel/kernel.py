@@ -113,8 +113,8 @@ class _Node:
 class Kernel:
     """Runs nodes over a carrier, in a world, at a pacer's speed.
 
-    `now` is seconds since the start of the run. `is_traced` keeps every transfer between nodes
-    (`transfers`), for message chains.
+    `now` is seconds since the start of the run, `epoch_s` what right clocks show at its start. `is_traced`
+    keeps every transfer between nodes (`transfers`), for message chains.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Kernel:
         reaction_limit: int | None = None,
     ) -> None:
         self.env = simpy.Environment()
+        self.epoch_s = 0.0
         self.now = 0.0
         self.streams = streams
         self.world: World | None = None
@@ -303,7 +304,7 @@ class Kernel:
 
     def skew(self, node: NodeId, skew_s: float) -> None:
         """Set the node's clock `skew_s` seconds ahead."""
-        self._nodes[node].spec.skew_s = skew_s
+        self._nodes[node].spec.skew_s = self.epoch_s + skew_s
 
     def link_changed(self, node: NodeId, peer: NodeId, *, is_up: bool) -> None:
         """Tell a node that its own interface towards a peer went down or came back."""
