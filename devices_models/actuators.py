@@ -209,6 +209,7 @@ class Switch:
     gateway: NodeId = field(metadata={"wired": True})
     kind: str = field(default="sign", metadata={"wired": True})
     is_on: bool = field(init=False, default=False)
+    begins_on: bool = field(init=False, default=False)
     delta_version: int = field(init=False, default=0)
 
     measures: ClassVar[tuple[str, ...]] = tuple(wiring.measure for wiring in SWITCHES.values())
@@ -219,11 +220,11 @@ class Switch:
 
     def adopt(self, reported: Mapping[str, Any]) -> None:
         """Begin as its shadow says that it was."""
-        self.is_on = reported.get("on") is True
+        self.is_on = self.begins_on = reported.get("on") is True
 
     def react(self, event: Event, context: Context) -> Iterable[Effect]:
         """Switch when ordered."""
-        if isinstance(event, Started) and self.is_on:
+        if isinstance(event, Started) and self.begins_on:
             return (Actuate(SWITCHES[self.kind].quantity, 1.0),)
         if not isinstance(event, Received):
             return ()
