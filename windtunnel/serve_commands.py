@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from twin.service.running import ServeOptions
     from twin.service.target import Target
     from twin.service.web import Tls
+    from twin.state.rules.program import CompiledRule
+    from twin.state.types import Types
 
 DONE: Final = 0
 INTERRUPTED: Final = 130
@@ -59,6 +62,17 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="",
         metavar="FILE",
         help="SQLite file, postgresql://... or memory (default: in DIR)",
+    )
+    serving.add_argument(
+        "--rules",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="rule files that run from the start",
+    )
+    serving.add_argument(
+        "--types", metavar="DIR", help="device types of your own (*.tm.yaml), beside the shipped ones"
     )
     serving.add_argument("--json", action="store_true", help="print what runs where as one line of JSON")
     serving.add_argument(
@@ -196,6 +210,7 @@ def _say(what: str) -> None:
 def _serve_options(options: argparse.Namespace) -> ServeOptions:
     from twin.service.mosquitto import BrokerSettings
     from twin.service.running import ServeOptions
+    from twin.state.standard import TwinSettings
     from windtunnel import __version__
 
     target, probe = _targets(options)
@@ -216,8 +231,34 @@ def _serve_options(options: argparse.Namespace) -> ServeOptions:
         hosts=frozenset(name.lower() for name in options.allowed_host),
         requires_authorisation=options.require_authorisation,
         queues_changes=options.queue_changes,
+        twins=TwinSettings(types=_types(options.types), rules=_rules(options.rules)),
         version=__version__,
     )
+
+
+def _rules(files: list[str]) -> list[CompiledRule]:
+    """The rules of files; a name may stand for one rule only."""
+    from twin.state.rules.program import compile_rules
+
+    rules = [rule for file in files for rule in compile_rules(Path(file).read_text(encoding="utf-8"), file)]
+    for name, count in Counter(rule.name for rule in rules).items():
+        if count > 1:
+            raise InputError(f"{count} rules are called {name!r}; give each its own name")
+    return rules
+
+
+def _types(folder: str | None) -> Types:
+    """The shipped types, and those of a folder in their place where the names are the same."""
+    from twin.state.types import shipped_types
+    from windtunnel.types_commands import ENDING, model_of
+
+    if folder is None:
+        return shipped_types()
+    files = sorted(Path(folder).glob(f"*{ENDING}"))
+    if not files:
+        raise InputError(f"there are no device types (*{ENDING}) in {folder}")
+    own = [model_of(str(file)) for file in files]
+    return {**shipped_types(), **{model.name: model for model in own}}
 
 
 def _targets(options: argparse.Namespace) -> tuple[Target | None, Target | None]:

@@ -96,7 +96,7 @@ def _show(options: argparse.Namespace) -> int:
     from twin.state.types.exports import to_thing_model
     from twin.units import format_quantity
 
-    model = _model(options.name)
+    model = model_of(options.name)
     if options.json:
         print(json.dumps(to_thing_model(model), indent=2))
         return MET
@@ -176,7 +176,7 @@ def _export(options: argparse.Namespace) -> int:
     from twin.state.registry.things import Thing, check_thing
     from twin.state.types.exports import to_dtdl, to_thing_model, to_wot_td
 
-    model = _model(options.name)
+    model = model_of(options.name)
     if options.form == "wot-td":
         thing = Thing(name=options.thing, type=model.name, site=options.site)
         check_thing(thing)
@@ -223,7 +223,8 @@ def _others(path: Path) -> dict[str, Any]:
     return others
 
 
-def _model(name: str) -> Any:
+def model_of(name: str) -> Any:
+    """The type of a name or file. Raises InputError."""
     from twin.state.registry.things import unknown
     from twin.state.types import shipped_types
     from twin.state.types.checking import read_type, type_name

@@ -257,9 +257,9 @@ class Service:
             self.http.close()
             self.http = None
 
-    def device(self, name, **options):
+    def device(self, name, kind="boom_gate", **options):
         """A client with a certificate of its own for a registered thing, as `device add` makes it."""
-        return self.client(self.certificate(name), **options)
+        return self.client(self.certificate(name, kind), **options)
 
     def certificate(self, name, kind="boom_gate"):
         files = self.folder / "devices" / f"{name}.pem", self.folder / "devices" / f"{name}.key"

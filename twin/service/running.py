@@ -238,7 +238,12 @@ def _twins(settings: TwinSettings, store: Keeps) -> Twins:
 
 
 def _postgres(url: str) -> Keeps:
-    raise InputError(f"a store is a file or 'memory', not {url.partition('://')[0]}://")
+    scheme = url.partition("://")[0]
+    if scheme not in ("postgresql", "postgres"):
+        raise InputError(f"a store is a file, 'memory' or postgresql://..., not {scheme}://")
+    from twin.service.postgres_store import PostgresStore
+
+    return PostgresStore(url)
 
 
 def _check(options: ServeOptions) -> None:

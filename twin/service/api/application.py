@@ -11,6 +11,7 @@ from twin.service.api.access import access_routes
 from twin.service.api.callers import Callers
 from twin.service.api.events import alarm_routes, command_routes, job_routes
 from twin.service.api.guard import App, Guard
+from twin.service.api.rules import rule_routes, type_routes
 from twin.service.api.shadows import shadow_routes
 from twin.service.api.standing import standing_routes
 from twin.service.api.things import thing_routes
@@ -48,6 +49,8 @@ def application(service: TwinService, settings: ApiSettings) -> App:
         command_routes,
         job_routes,
         access_routes,
+        rule_routes,
+        type_routes,
     ):
         app.include_router(routes(service, callers))
     return Guard(app, settings.hosts)

@@ -70,8 +70,13 @@ class Guard:
             is_begun = True
             await send(message)
 
+        headers = [each for each in scope["headers"] if each[0].lower() != b"content-type"]
+        as_json = {
+            **scope,
+            "headers": [*headers, (b"content-type", b"application/json")],
+        }  # curl -d says a form
         try:
-            await asyncio.wait_for(self.app(scope, give, tell), self.answer_s)
+            await asyncio.wait_for(self.app(as_json, give, tell), self.answer_s)
         except TimeoutError:
             if not is_begun:
                 await _answer(send, 504, f"no answer within {self.answer_s:g} s")
