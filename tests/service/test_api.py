@@ -301,7 +301,7 @@ def test_a_command_is_given_and_followed(admin):
 
 def test_a_rule_that_is_put_in_fires_and_its_alarm_is_acknowledged_and_cleared(admin, service, eventually):
     """From a device's event to people."""
-    rule = "RULE smoke_seen ON '+/+/event/smoke' ALARM critical 'smoke at {thing}' TYPE fire"
+    rule = "RULE smoke_seen SELECT * FROM 'smoke_detector/+/event/smoke' THEN ALARM CRITICAL 'fire' 'smoke'"
     put = admin.put("/v1/rules/smoke_seen", content=rule)
     assert put.status_code == 200, put.text
     admin.post("/v1/things", json={"name": "smoke-1", "type": "smoke_detector", "site": "home"})
