@@ -335,3 +335,58 @@ def test_the_api_describes_itself(service):
     assert document["openapi"].startswith("3.")
     assert "/things/{thing}/shadow" in document["paths"]
     assert "/v1/rules/{rule}" in document["paths"]
+
+
+def test_a_branch_goes_its_own_way_and_nothing_real_hears_of_it(admin):
+    """What if the door were opened: told by the branch, and live is as it was."""
+    shadow = "$aws/things/door-1/shadow"
+    admin.post("/things/door-1/shadow", json={"state": {"reported": {"open": False}}})
+    admin.post("/v1/branches", json={"name": "what-if"}).raise_for_status()
+    happenings = [
+        {"topic": f"{shadow}/update", "payload": {"state": {"reported": {"open": True}}}, "after_s": 60}
+    ]
+    told = admin.post("/v1/branches/what-if/messages", json=happenings).json()
+    inside = admin.get("/v1/branches/what-if/things/door-1").json()
+    differences = admin.get("/v1/branches/what-if/diff").json()["differences"]
+    live = admin.get("/v1/things/door-1").json()
+    removed = admin.delete("/v1/branches/what-if")
+
+    assert [each["topic"] for each in told["published"]] == [
+        f"{shadow}/update/{e}" for e in ("accepted", "documents")
+    ]
+    assert (inside["state"], inside["shadow"]["state"]["reported"]["open"]) == ("branch", True)
+    assert live["shadow"]["state"]["reported"]["open"] is False
+    assert ("door-1", "reported.open", True, False) in [
+        (each["thing"], each["path"], each["branch"], each["live"]) for each in differences
+    ]
+    assert removed.is_success
+
+
+def test_a_branch_begins_at_an_earlier_moment_too(admin):
+    """At a sequence of the journal."""
+    admin.post("/things/door-2/shadow", json={"state": {"reported": {"n": 1}}})
+    entries = admin.get("/v1/things/door-2/history", params={"kind": "shadow"}).json()["entries"]
+    admin.post("/things/door-2/shadow", json={"state": {"reported": {"n": 2}}})
+    at = admin.get("/v1/things/door-2/history", params={"newest_first": True, "limit": 1}).json()["entries"][
+        0
+    ]
+    earlier = {"name": "earlier", "at": str(at["sequence"] - 1)}
+    admin.post("/v1/branches", json=earlier).raise_for_status()
+    inside = admin.get("/v1/branches/earlier/things/door-2").json()
+    admin.delete("/v1/branches/earlier")
+
+    assert entries[0]["record"]["state"] == {"reported": {"n": 1}}
+    assert inside["shadow"]["version"] in (1, 2)
+    assert admin.post("/v1/branches", json={"name": "x", "at": "yesterday"}).status_code == 400
+
+
+def test_a_branch_gives_out_no_certificate_that_holds(admin):
+    """Its authority is a simulated one."""
+    admin.post("/v1/branches", json={"name": "claims"}).raise_for_status()
+    happenings = [
+        {"topic": "$aws/certificates/create-from-csr/json", "payload": {"certificateSigningRequest": "x"}}
+    ]
+    told = admin.post("/v1/branches/claims/messages", json=happenings).json()["published"]
+    admin.delete("/v1/branches/claims")
+
+    assert "BEGIN SIMULATED CERTIFICATE" in told[0]["payload"]

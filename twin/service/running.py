@@ -15,8 +15,8 @@ from twin.errors import InputError, MissingEnvironmentError
 from twin.service.api.application import LOOPBACK, ApiSettings, application
 from twin.service.authority import Authority, write
 from twin.service.mosquitto import BrokerSettings
-from twin.service.opening import open_store
 from twin.service.service import TEND_S, Keeps, ServiceSettings, TwinService
+from twin.service.stored import opened
 from twin.service.target import Target
 from twin.service.tokens import Keyring, new_token, read_tokens
 from twin.service.web import Tls, WebServer, check_certificate, is_loopback, listening
@@ -87,7 +87,12 @@ class Running:
             authority = Authority.ensure(options.folder / "ca")
             settings = replace(options.twins, issuer=authority, secret=_secret(options.folder))
             service = self.service = TwinService(
-                _twins(settings, store), store, self._settings(), self._report, authority
+                _twins(settings, store),
+                store,
+                self._settings(),
+                self._report,
+                authority,
+                lambda: standard_twins(options.twins).components,
             )
             service.start()
             api = ApiSettings(
@@ -223,27 +228,19 @@ class Running:
         store = self.options.store
         if store == MEMORY:
             return MemoryStore()
-        if "://" in store:
-            return _postgres(store)
-        opened = open_store(Path(store) if store else self.options.folder / "twins.sqlite")
-        for finding in opened.findings:
+        if "://" in store and not store.startswith("postgres"):
+            scheme = store.partition("://")[0]
+            raise InputError(f"a store is a file, 'memory' or postgresql://..., not {scheme}://")
+        kept, findings = opened(store or str(self.options.folder / "twins.sqlite"))
+        for finding in findings:
             self._report(finding)
-        return opened.store
+        return kept
 
 
 def _twins(settings: TwinSettings, store: Keeps) -> Twins:
     twins = standard_twins(settings)
     twins.records = load(store, twins.kinds)
     return twins
-
-
-def _postgres(url: str) -> Keeps:
-    scheme = url.partition("://")[0]
-    if scheme not in ("postgresql", "postgres"):
-        raise InputError(f"a store is a file, 'memory' or postgresql://..., not {scheme}://")
-    from twin.service.postgres_store import PostgresStore
-
-    return PostgresStore(url)
 
 
 def _check(options: ServeOptions) -> None:

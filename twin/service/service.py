@@ -23,7 +23,7 @@ from twin.service.target import Target
 from twin.service.watching import Watch
 from twin.service.writer import BusyError, Writer
 from twin.state.journal import History, Store
-from twin.state.records import Transaction
+from twin.state.records import Component, Transaction
 from twin.state.registry.certificates import CERTIFICATE, Certificate
 from twin.state.shadow import InFlight, Shadows
 from twin.state.standard import component
@@ -100,7 +100,8 @@ class Overheard:
 class TwinService:
     """Start it, tend it now and then from the thread that started it, stop it.
 
-    `report` is told what happens, one sentence each.
+    `report` is told what happens, one sentence each. `branching` makes components for a branch: they must
+    not be those of the service, which has a thread of its own, nor issue certificates that hold.
     """
 
     def __init__(
@@ -110,10 +111,11 @@ class TwinService:
         settings: ServiceSettings,
         report: Callable[[str], None],
         authority: Authority | None = None,
+        branching: Callable[[], Sequence[Component]] = tuple,
     ) -> None:
         self.twins, self.history, self.settings = twins, store, settings
         self.metrics, self.watch = Metrics(), Watch()
-        self.authority = authority
+        self.authority, self.branching = authority, branching
         self.broker: Mosquitto | None = None
         self.enforcement: Enforcement | None = None
         self.started_s = time.time()

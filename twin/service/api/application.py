@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from twin.service.api import answers
 from twin.service.api.access import access_routes
+from twin.service.api.branches import branch_routes
 from twin.service.api.callers import Callers
 from twin.service.api.events import alarm_routes, command_routes, job_routes
 from twin.service.api.guard import App, Guard
@@ -51,6 +52,7 @@ def application(service: TwinService, settings: ApiSettings) -> App:
         access_routes,
         rule_routes,
         type_routes,
+        branch_routes,
     ):
         app.include_router(routes(service, callers))
     return Guard(app, settings.hosts)
