@@ -105,7 +105,9 @@ def branch_routes(service: TwinService, callers: Callers) -> APIRouter:
                 return branch_at(service.history, service.twins.kinds, asked.at, asked.name)
             return None
 
-        branch = await kept(service.read(made)) or await asyncio.to_thread(_earlier, service, asked)
+        branch = await kept(service.read(made))
+        if branch is None:
+            branch = await asyncio.to_thread(_earlier, service, asked)
         branches.add(branch)
         return Json(_shown(branch), 201)
 
