@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import msgspec
 
 from scenarios.format.loading import Variant
-from scenarios.judging.outcome import Outcome, outcome_of
+from scenarios.judging.outcome import Outcome, Record, ending, outcome_of
 from scenarios.wiring.assembly import Assembly, Blueprint
 from scenarios.wiring.members import scenes_of
 from scenarios.wiring.vocabulary import reporters
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour, NodeId
 from twin.live.endpoint import Endpoint
-from twin.live.pacer import SocketPacer
+from twin.live.pacer import SocketPacer, Stopped
 from twin.live.probe import probe
 from twin.live.real_broker import OUTSIDE, RealBroker
 from twin.live.wires import Wires
@@ -46,6 +46,7 @@ class LiveRun(msgspec.Struct, frozen=True):
     timeliness: Timeliness
     brokers: dict[str, str]
     ended_connections: dict[str, int]
+    is_whole: bool = True
 
 
 @dataclass(slots=True)
@@ -84,23 +85,27 @@ def run_live(
     used_seed = scenario.run.seed if seed is None else seed
     assembly = blueprint.assemble(used_seed, is_traced=is_traced, pacer=pacer, bound=bound)
     assemblies.append(assembly)
+    nodes_of = reporters(scenario, blueprint.members)
+    is_whole = True
     try:
-        pacer.restart()
         if on_start is not None:
             on_start(assembly, pacer)
-        assembly.run()
+        pacer.restart()
+        assembly.run(ending(scenario.run.stop_when, Record(assembly, nodes_of)))
+    except Stopped:
+        is_whole = False
     finally:
         for broker in brokers.values():
             broker.wires.close()
         pacer.close()
-    nodes_of = reporters(scenario, blueprint.members)
     outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
+    outcome = msgspec.structs.replace(outcome, wall_s=pacer.now)
     ended: dict[str, int] = {}
     for broker in brokers.values():
         for reason, count in broker.wires.ended.items():
             ended[reason] = ended.get(reason, 0) + count
     urls = {node: endpoint.url for node, endpoint in bindings.items()}
-    return LiveRun(outcome, _timeliness(pacer), urls, ended)
+    return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole)
 
 
 def _check(variant: Variant, bindings: Mapping[NodeId, Endpoint]) -> None:

@@ -9,12 +9,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
-from windtunnel import __version__, serve_commands, twin_commands
+from windtunnel import __version__
 
 MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
+
+MODULES = (
+    "windtunnel.conformance_commands",
+    "windtunnel.device_commands",
+    "windtunnel.live_commands",
+    "windtunnel.proxy_commands",
+    "windtunnel.serve_commands",
+    "windtunnel.twin_commands",
+    "windtunnel.types_commands",
+)
+"""Where further commands stand: `add_parser` adds their parsers, and each has a function of its name."""
 
 EPILOG = """\
 first steps:
@@ -31,10 +43,9 @@ exit codes:
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; user errors become one message on standard error and an exit code."""
     options = parser().parse_args(arguments)
-    from windtunnel import commands
-
+    module = import_module(getattr(options, "module", "windtunnel.commands"))
     try:
-        return int(getattr(commands, options.command.replace("-", "_"))(options))
+        return int(getattr(module, options.command.replace("-", "_"))(options))
     except KeyboardInterrupt:
         print("\nwindtunnel: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -61,16 +72,17 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"windtunnel {__version__}")
-    from windtunnel import conformance_commands, proxy_commands, types_commands
 
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_running(commands)
     _add_writing(commands)
     _add_results(commands)
     _add_machine(commands)
-    proxy_commands.add_parsers(commands)
-    types_commands.add_parser(commands)
-    conformance_commands.add_parser(commands)
+    for name in MODULES:
+        known = set(commands.choices)
+        import_module(name).add_parser(commands)
+        for command in set(commands.choices) - known:
+            commands.choices[command].set_defaults(module=name)
     return top
 
 
@@ -138,8 +150,6 @@ def _add_machine(commands: Commands[argparse.ArgumentParser]) -> None:
     doctor = commands.add_parser("doctor", help="what this machine has, and what is missing for what")
     doctor.add_argument("--json", action="store_true", help="print as JSON")
     _add_link(commands)
-    serve_commands.add_parser(commands)
-    twin_commands.add_parser(commands)
 
 
 def _add_link(commands: Commands[argparse.ArgumentParser]) -> None:

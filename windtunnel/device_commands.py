@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
-import ssl
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from twin.errors import InputError, MissingEnvironmentError
 
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+FOLDER: Final = "windtunnel-service"
+"""Where a service keeps everything, unless it is told otherwise."""
 DONE: Final = 0
 ANSWER_S: Final = 10.0
 CONFLICT: Final = 409
 OWNER_ONLY: Final = 0o600
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], folder: str) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     device = commands.add_parser("device", help="make a thing and its certificate at a running service")
     actions = device.add_subparsers(dest="doing", required=True)
@@ -34,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], fo
     revoke.add_argument("name")
     for each in (add, revoke):
         each.add_argument(
-            "--folder", default=folder, metavar="DIR", help=f"of the service (default: {folder})"
+            "--folder", default=FOLDER, metavar="DIR", help=f"of the service (default: {FOLDER})"
         )
 
 
@@ -91,6 +94,8 @@ class _Api:
 
     def ask(self, method: str, path: str, body: Any = None, *, allow: int = 0) -> Any:
         """The answer; raises InputError with what the service said."""
+        from http.client import HTTPException
+
         parts = urlsplit(self.about["url"])
         connection = self._connection(
             str(parts.hostname), int(parts.port or 0), is_tls=parts.scheme == "https"
@@ -100,7 +105,7 @@ class _Api:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             answer = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise MissingEnvironmentError(
                 f"the service at {self.about['url']} does not answer ({error}); does it run?"
             ) from None
@@ -110,8 +115,11 @@ class _Api:
             raise InputError(f"{answer['message']} ({answer['advice']})")
         return answer
 
-    def _connection(self, host: str, port: int, *, is_tls: bool) -> http.client.HTTPConnection:
+    def _connection(self, host: str, port: int, *, is_tls: bool) -> HTTPConnection:
+        import ssl
+        from http.client import HTTPConnection, HTTPSConnection
+
         if not is_tls:
-            return http.client.HTTPConnection(host, port, timeout=ANSWER_S)
+            return HTTPConnection(host, port, timeout=ANSWER_S)
         context = ssl.create_default_context(cafile=self.about["ca"] or None)
-        return http.client.HTTPSConnection(host, port, timeout=ANSWER_S, context=context)
+        return HTTPSConnection(host, port, timeout=ANSWER_S, context=context)

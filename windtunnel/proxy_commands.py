@@ -38,7 +38,7 @@ FIGURES: Final = {
 }
 
 
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The parsers of `proxy` and `control`."""
     proxy = commands.add_parser(
         "proxy",

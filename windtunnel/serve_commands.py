@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from twin.errors import InputError, MissingEnvironmentError
-from windtunnel import device_commands
+from windtunnel.device_commands import FOLDER
 
 if TYPE_CHECKING:
     from twin.service.running import ServeOptions
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 DONE: Final = 0
 INTERRUPTED: Final = 130
-FOLDER: Final = "windtunnel-service"
 MQTT_PORT: Final = 8883
 API_PORT: Final = 8080
 EXTRA: Final = "this command needs more packages; install them: pip install 'windtunnel-iot[serve]'"
@@ -46,7 +45,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the commands to the command line."""
     _add_serve(commands)
     _add_token(commands)
-    device_commands.add_parser(commands, FOLDER)
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
@@ -102,6 +102,14 @@ class Record:
 
 def _is_country(scope: str) -> bool:
     return len(scope) == 2 and scope.isalpha()
+
+
+def ending(stop_when: str | None, record: Record) -> Callable[[], bool] | None:
+    """Whether a run may end now, as a scenario says it; None if it says nothing."""
+    if stop_when is None:
+        return None
+    expression = parse(stop_when)
+    return lambda: evaluate(expression, record).is_met
 
 
 def outcome_of(

@@ -22,13 +22,11 @@ from typing import Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from scenarios.format.expression import parse
 from scenarios.format.loading import ScenarioFile, Variant
-from scenarios.judging.judgement import evaluate
-from scenarios.judging.outcome import Outcome, Record, Reporters, outcome_of
+from scenarios.judging.outcome import Outcome, Record, Reporters, ending, outcome_of
 from scenarios.judging.statistics import MOST_REPLICATIONS, SequentialTest, Verdict
 from scenarios.results import Sensitivity
-from scenarios.wiring.assembly import Assembly, Blueprint
+from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.members import scenes_of
 from scenarios.wiring.start import Start
 from scenarios.wiring.vocabulary import reporters
@@ -107,7 +105,7 @@ def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_serie
     blueprint, nodes_of = _blueprint(variant)
     with _uncollected():
         assembly = blueprint.assemble(seed, is_traced=is_traced)
-        assembly.run(_ending(variant, assembly, nodes_of))
+        assembly.run(ending(variant.scenario.run.stop_when, Record(assembly, nodes_of)))
         outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=has_series)
     return msgspec.structs.replace(outcome, wall_s=time.monotonic() - started_s)
 
@@ -118,7 +116,7 @@ def replicate_from(variant: Variant, seed: int, start: Start) -> Outcome:
     blueprint, nodes_of = _blueprint(variant)
     with _uncollected():
         assembly = blueprint.assemble(seed, start=start)
-        assembly.run(_ending(variant, assembly, nodes_of))
+        assembly.run(ending(variant.scenario.run.stop_when, Record(assembly, nodes_of)))
         outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=False)
     return msgspec.structs.replace(outcome, wall_s=time.monotonic() - started_s)
 
@@ -133,14 +131,6 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _ending(variant: Variant, assembly: Assembly, nodes_of: Reporters) -> Callable[[], bool] | None:
-    """What the scenario says about ending early."""
-    if variant.scenario.run.stop_when is None:
-        return None
-    expression, record = parse(variant.scenario.run.stop_when), Record(assembly, nodes_of)
-    return lambda: evaluate(expression, record).is_met
 
 
 _BLUEPRINTS: dict[str, tuple[Blueprint, Reporters]] = {}
@@ -167,7 +157,7 @@ def simulate(scenario: ScenarioFile, plan: Plan, watcher: Watcher | None = None)
 
     Inputs are left out when only some variants are planned. Raises Interrupted on Ctrl-C.
     """
-    runs = [VariantRun(variant, _tests(variant)) for variant in chosen(scenario, plan.variants)]
+    runs = [VariantRun(variant, tests_of(variant)) for variant in chosen(scenario, plan.variants)]
     with pool(plan.workers) as executor:
         try:
             _run_all(runs, plan, executor, watcher)
@@ -179,7 +169,7 @@ def simulate(scenario: ScenarioFile, plan: Plan, watcher: Watcher | None = None)
 
 def simulate_variant(variant: Variant, plan: Plan) -> VariantRun:
     """Run one variant until every requirement is decided."""
-    run = VariantRun(variant, _tests(variant))
+    run = VariantRun(variant, tests_of(variant))
     with pool(plan.workers) as executor:
         _run_all([run], plan, executor, None)
     return run
@@ -222,7 +212,8 @@ def _value_of(end: Variant) -> str:
     return end.name.partition("=")[2]
 
 
-def _tests(variant: Variant) -> dict[str, SequentialTest]:
+def tests_of(variant: Variant) -> dict[str, SequentialTest]:
+    """A sequential test for each requirement of the variant."""
     return {each.name: SequentialTest(each.probability, each.indifference) for each in variant.requirements}
 
 

@@ -17,6 +17,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "base", "manager", "mis
 # who may read a real clock or open a socket, and why
 CLOCK_READERS = {
     "twin/kernel/pacing.py": "waits on the wall clock",
+    "twin/live/embedded.py": "bounds how long a broker may take to start",
     "twin/live/probe.py": "bounds how long a real broker may take",
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",

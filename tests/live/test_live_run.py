@@ -1,7 +1,13 @@
 """A scenario in wall time, its broker a real mosquitto."""
 
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -9,6 +15,7 @@ from scenarios.live import run_live
 from scenarios.shipped import load
 from twin.errors import InputError, MissingEnvironmentError
 from twin.live.endpoint import endpoint
+from twin.service.brokers import broker
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -32,10 +39,15 @@ run: {duration: 5 s}
 
 
 @pytest.fixture
-def variant(tmp_path):
+def scenario_file(tmp_path):
     path = tmp_path / "loop.scenario.yaml"
     path.write_text(LOOP)
-    return load(path).variants[0]
+    return path
+
+
+@pytest.fixture
+def variant(scenario_file):
+    return load(scenario_file).variants[0]
 
 
 def test_the_fire_reaches_the_gate_through_a_real_broker(mosquitto_port):
@@ -98,3 +110,73 @@ def test_a_url_that_is_none_keeps_its_password_to_itself():
         endpoint("http://me:secret@host")
     assert "secret" not in str(caught.value)
     assert "secret" not in repr(endpoint("mqtt://me:secret@host"))
+
+
+@pytest.mark.parametrize("name", ["mosquitto", "embedded"])
+def test_a_broker_of_our_own_is_there_while_it_is_used(name, variant):
+    """Started as a child, ended with its context."""
+    with broker(name) as running:
+        found = run_live(variant, {"broker": running.endpoint})
+        assert running.pid
+        os.kill(running.pid, 0)
+
+    assert found.outcome.judgements["answers"].is_met
+    with pytest.raises(ProcessLookupError):
+        os.kill(running.pid, 0)
+
+
+def test_the_command_keeps_what_it_measured_when_it_is_interrupted(scenario_file, tmp_path):
+    """Ctrl-C ends the run between two events; its results and the broker's name are in the folder."""
+    command = [sys.executable, "-m", "windtunnel", "live", str(scenario_file)]
+    program = subprocess.Popen(
+        [*command, "--broker", "embedded", "--json", "--runs", str(tmp_path / "runs")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert "embedded at mqtt://127.0.0.1:" in program.stderr.readline()
+        time.sleep(3.0)
+        program.send_signal(signal.SIGINT)
+        out, _ = program.communicate(timeout=20.0)
+    finally:
+        program.kill()
+
+    assert program.returncode == 130
+    assert json.loads(out)["is_real_time"]
+    (folder,) = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
+    assert {"live.json", "study.json", "report.html"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_password_comes_from_a_file_and_is_shown_nowhere(scenario_file, tmp_path, mosquitto_port):
+    """Neither in the results nor in the output."""
+    (tmp_path / "password").write_text("open sesame\n")
+    command = [
+        sys.executable,
+        "-m",
+        "windtunnel",
+        "live",
+        str(scenario_file),
+        "--for",
+        "1 s",
+    ]
+    url = f"mqtt://me@127.0.0.1:{mosquitto_port}"
+    options = [
+        "--broker",
+        url,
+        "--password-file",
+        str(tmp_path / "password"),
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1, done.stderr
+    said = (
+        done.stdout
+        + done.stderr
+        + "".join(
+            path.read_text(errors="replace") for path in (tmp_path / "runs").rglob("*") if path.is_file()
+        )
+    )
+    assert "sesame" not in said

@@ -32,6 +32,10 @@ Handler = Callable[[int], None]
 """Called with the selector's mask when a socket is ready."""
 
 
+class Stopped(Exception):  # noqa: N818  (it is no error)
+    """The run was asked to stop between two events."""
+
+
 class SocketPacer:
     """Waits for the next event, for sockets, and for what other threads inject.
 
@@ -53,6 +57,7 @@ class SocketPacer:
         self.lateness_s = array("d")
         self.slips: list[tuple[float, float]] = []
         self.refused_count = 0
+        self._is_stopping = False
 
     @property
     def now(self) -> float:
@@ -91,6 +96,12 @@ class SocketPacer:
             self._waker.send(b"!")
         return True
 
+    def stop(self) -> None:
+        """Let the next wait raise Stopped; from any thread, or a signal handler."""
+        self._is_stopping = True
+        with suppress(BlockingIOError, OSError):
+            self._waker.send(b"!")
+
     def close(self) -> None:
         """Watch nothing any more."""
         self._selector.close()
@@ -100,8 +111,10 @@ class SocketPacer:
     # time ------------------------------------------------------------------------------------------------
 
     def wait_until(self, due_s: float) -> Injected | None:
-        """What arrives before `due_s`, or None when that time has come."""
+        """What arrives before `due_s`, or None when that time has come. Raises Stopped after `stop`."""
         while not self._arrived:
+            if self._is_stopping:
+                raise Stopped
             wait_s = due_s - self.now
             if wait_s <= 0:
                 self._note(-wait_s)

@@ -9,7 +9,7 @@ from typing import Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import Endpoint
-from twin.live.wires import tls_of, why
+from twin.live.wires import encode_connect, tls_of, why
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
 from twin.mqtt.packets import ACCEPTED, Connack, Connect, connect_message, read_connack
@@ -45,7 +45,7 @@ def _ask(endpoint: Endpoint, plain: socket.socket, client_id: str, limit_s: floa
     if endpoint.is_tls:
         sock = tls_of(endpoint).wrap_socket(plain, server_hostname=endpoint.host)
     connect = Connect(client_id, 10.0, clean_session=True, version=endpoint.version)
-    sock.sendall(encode(connect_message(connect), endpoint.credentials))
+    sock.sendall(encode_connect(connect_message(connect), endpoint))
     connack = read_connack(_packet(sock, Decoder(endpoint.version), limit_s))
     if connack.return_code != ACCEPTED:
         said = REFUSALS.get(connack.return_code, f"it answers with code {connack.return_code}")

@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from twin.kernel.behaviour import NodeId
 from twin.live.endpoint import Endpoint
 from twin.live.pacer import SocketPacer
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
-from twin.mqtt.packets import Version, read_connect
+from twin.mqtt.packets import Version, connect_message, read_connect
 
 RECEIVE_BYTES: Final = 65_536
 UNSENT_LIMIT_BYTES: Final = 4_194_304
@@ -82,7 +84,7 @@ class Wires:
         if message.kind == "connect":
             self.drop(node)
             self._versions[node] = read_connect(message).version
-            self._waiting[node] = bytearray(encode(message, self.endpoint.credentials))
+            self._waiting[node] = bytearray(encode_connect(message, self.endpoint))
             self._open_waiting()
             return True
         data = encode(message)
@@ -221,6 +223,16 @@ class Wires:
         if wire.is_connecting:
             self._connecting_count -= 1
             self._open_waiting()
+
+
+def encode_connect(message: Message, endpoint: Endpoint) -> bytes:
+    """A CONNECT on the wire, with the user name and password of the endpoint."""
+    credentials = endpoint.credentials
+    if credentials is None:
+        return encode(message)
+    user_bytes = len(credentials.user.encode())
+    connect = replace(read_connect(message), user_bytes=user_bytes, password_bytes=len(credentials.password))
+    return encode(connect_message(connect), credentials)
 
 
 def tls_of(endpoint: Endpoint) -> ssl.SSLContext:

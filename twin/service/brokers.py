@@ -1,0 +1,80 @@
+"""Which real broker a live run uses: the one asked for, mosquitto on this machine, or the embedded one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from twin.errors import MissingEnvironmentError
+from twin.live.embedded import INSTALL as EMBEDDED_INSTALL
+from twin.live.embedded import EmbeddedBroker, is_installed
+from twin.live.endpoint import Endpoint, endpoint
+from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto
+
+MOSQUITTO, EMBEDDED, ANY = "mosquitto", "embedded", "any"
+OURS: Final = (ANY, MOSQUITTO, EMBEDDED)
+"""What may be asked for besides a URL."""
+
+
+class RunningBroker(NamedTuple):
+    """A broker that can be used now; `pid` is that of our child, 0 for one that is not ours."""
+
+    endpoint: Endpoint
+    name: str
+    pid: int
+
+
+def has_mosquitto() -> bool:
+    """Whether mosquitto is on this machine."""
+    try:
+        find_mosquitto()
+    except MissingEnvironmentError:
+        return False
+    return True
+
+
+@contextmanager
+def broker(asked: str = ANY) -> Iterator[RunningBroker]:
+    """The broker of a URL, `mosquitto`, `embedded`, or `any` of the two; what we start ends with the context.
+
+    Raises MissingEnvironmentError, with the line to install, if there is none.
+    """
+    if asked not in OURS:
+        yield RunningBroker(endpoint(asked), "given", 0)
+    elif asked == MOSQUITTO or (asked == ANY and has_mosquitto()):
+        with _mosquitto() as running:
+            yield running
+    elif asked == EMBEDDED or is_installed():
+        with _embedded() as running:
+            yield running
+    else:
+        raise MissingEnvironmentError(
+            f"there is no broker: install one ({INSTALL}), or the embedded one ({EMBEDDED_INSTALL}),"
+            " or name one: mqtt://host"
+        )
+
+
+@contextmanager
+def _mosquitto() -> Iterator[RunningBroker]:
+    folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
+    child = Mosquitto(folder, BrokerSettings(plain_port=0, is_durable=False))
+    try:
+        child.start()
+        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.plain_port}"), MOSQUITTO, child.pid)
+    finally:
+        child.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _embedded() -> Iterator[RunningBroker]:
+    child = EmbeddedBroker()
+    child.start()
+    try:
+        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.port}"), EMBEDDED, child.pid)
+    finally:
+        child.stop()

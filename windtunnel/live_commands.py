@@ -1,0 +1,175 @@
+"""`windtunnel live`: a scenario in wall time, its broker a real one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from twin.errors import InputError
+from windtunnel.cli import FAILED, INTERRUPTED, MET
+
+if TYPE_CHECKING:
+    from scenarios.format.loading import ScenarioFile, Variant
+    from scenarios.live import LiveRun
+    from twin.live.endpoint import Endpoint
+
+LIVE: Final = "live.json"
+BROKER_KIND: Final = "mqtt_broker"
+PASSWORD_VARIABLE: Final = "WINDTUNNEL_PASSWORD"  # noqa: S105  (the name of a variable)
+EXAMPLES: Final = """\
+examples:
+  windtunnel live car_park_fire --variant edge --for "90 s"
+  windtunnel live my_site.scenario.yaml --broker mqtts://me@broker.example --ca ca.pem
+  windtunnel live my_site.scenario.yaml --bind broker=mqtt://127.0.0.1:1883 --bind backup=embedded
+
+A broker is a URL, `mosquitto` (started by us if it is on this machine), `embedded`, or `any` of the two.
+The links of the scenario delay in wall time what goes to it and comes from it. A password is read from
+--password-file or from the environment variable WINDTUNNEL_PASSWORD.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The parser of `live`."""
+    live = commands.add_parser(
+        "live",
+        help="run a scenario once in wall time, its broker a real one",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    live.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
+    live.add_argument("--variant", metavar="NAME", help="default: the first variant")
+    live.add_argument(
+        "--broker", default="any", metavar="BROKER", help="for every broker node (default: any)"
+    )
+    live.add_argument(
+        "--bind", action="append", default=[], metavar="NODE=BROKER", help="for one node (may be repeated)"
+    )
+    live.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
+    live.add_argument("--seed", type=int, metavar="N", help="instead of the file's")
+    live.add_argument("--ca", metavar="FILE", help="authority of the broker's certificate")
+    live.add_argument("--cert", metavar="FILE", help="our certificate")
+    live.add_argument("--key", metavar="FILE", help="its key")
+    live.add_argument("--password-file", metavar="FILE", help="file with the password and nothing else")
+    live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
+    live.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def live(options: argparse.Namespace) -> int:
+    """Run once, keep the results, and say for each requirement whether it was met."""
+    from scenarios.archive import Archive
+    from scenarios.judging.runner import Findings, Plan, VariantRun, tests_of
+    from scenarios.live import run_live
+    from scenarios.shipped import load
+    from scenarios.store import write
+    from twin.units import parse
+
+    scenario = load(options.scenario)
+    variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
+    duration_s = parse("time", options.duration) if options.duration else None
+    with _brokers(variant, options) as bindings:
+        archive = Archive.open(Path(options.runs), scenario, Plan([variant.name], 1, options.seed, 1))
+        try:
+            found = run_live(
+                variant,
+                bindings,
+                seed=options.seed,
+                duration_s=duration_s,
+                on_start=lambda _assembly, pacer: _stop_on_ctrl_c(pacer.stop),
+            )
+        except BaseException:
+            archive.discard()
+            raise
+    run = VariantRun(variant, tests_of(variant))
+    run.take(found.outcome)
+    archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
+    write(archive.folder / LIVE, json.dumps(_live_figures(found), indent=1).encode())
+    print(json.dumps(_as_json(found)) if options.json else _shown(found, scenario, variant, archive.folder))
+    if not found.is_whole:
+        return INTERRUPTED
+    return MET if all(each.is_met for each in found.outcome.judgements.values()) else FAILED
+
+
+def _stop_on_ctrl_c(stop: Any) -> None:
+    """The first Ctrl-C ends the run between two events and keeps it; the second ends the program."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        signal.signal(number, signal.default_int_handler)
+        stop()
+
+    signal.signal(signal.SIGINT, on_signal)
+
+
+@contextmanager
+def _brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[str, Endpoint]]:
+    """Every broker node with its real broker; what we started ends with the context."""
+    from twin.service.brokers import broker
+
+    nodes = [name for name, node in variant.scenario.nodes.items() if node.kind == BROKER_KIND]
+    if not nodes:
+        raise InputError(
+            f"variant {variant.name!r} has no node of kind {BROKER_KIND}, so nothing can be real"
+        )
+    asked = dict.fromkeys(nodes, options.broker)
+    for text in options.bind:
+        node, equals, wanted = text.partition("=")
+        if not equals or node not in nodes:
+            raise InputError(f"--bind: expected NODE=BROKER with a node of {', '.join(nodes)}; not {text!r}")
+        asked[node] = wanted
+    with ExitStack() as stack:
+        running = {node: stack.enter_context(broker(wanted)) for node, wanted in asked.items()}
+        for node, each in running.items():
+            print(f"{node}: {each.name} at {each.endpoint.url}", file=sys.stderr, flush=True)
+        yield {node: _with_options(each.endpoint, options) for node, each in running.items()}
+
+
+def _with_options(endpoint: Endpoint, options: argparse.Namespace) -> Endpoint:
+    import dataclasses
+
+    files = {"ca": options.ca, "certificate": options.cert, "key": options.key}
+    for name, path in files.items():
+        if path is not None and not Path(path).is_file():
+            raise InputError(f"--{name.replace('certificate', 'cert')}: there is no file {path!r}")
+    given: dict[str, Any] = {name: Path(path) for name, path in files.items() if path is not None}
+    password = os.environ.get(PASSWORD_VARIABLE, "").encode()
+    if options.password_file is not None:
+        password = Path(options.password_file).read_bytes().rstrip(b"\r\n")
+    if password and not endpoint.password:
+        given["password"] = password
+    return dataclasses.replace(endpoint, **given)
+
+
+def _live_figures(found: LiveRun) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "brokers": found.brokers,
+        "ended_connections": found.ended_connections,
+        "is_real_time": found.timeliness.is_real_time,
+        "timeliness": msgspec.to_builtins(found.timeliness),
+    }
+
+
+def _as_json(found: LiveRun) -> dict[str, Any]:
+    judged = {name: each._asdict() for name, each in found.outcome.judgements.items()}
+    return {**_live_figures(found), "requirements": judged, "metrics": found.outcome.metrics}
+
+
+def _shown(found: LiveRun, scenario: ScenarioFile, variant: Variant, folder: Path) -> str:
+    marks = {True: "✓ met    ", False: "✗ not met"}
+    lines = [f"{scenario.title}: {variant.name}, live for {found.outcome.duration_s:.1f} s"]
+    lines += [f"  {marks[each.is_met]}  {name}" for name, each in found.outcome.judgements.items()]
+    late = found.timeliness
+    lines.append(
+        f"events late by {late.late_p50_s * 1e3:.2f} ms (p50), {late.late_p99_s * 1e3:.2f} ms (p99)"
+        if late.is_real_time
+        else f"NOT REAL TIME: the clock slipped {late.slip_count} times, {late.slipped_s:.2f} s in all"
+    )
+    lines += [f"{count} connections ended: {reason}" for reason, count in found.ended_connections.items()]
+    return "\n".join([*lines, f"kept in {folder}"])
