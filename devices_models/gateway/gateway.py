@@ -46,6 +46,7 @@ CACHE_LIMIT: Final = 10_000
 SUBSCRIPTION_LIMIT: Final = 1_000
 GATEWAY_HEARTBEAT: Final = "gateway/heartbeat"
 RULE_HEARTBEAT: Final = "rule/heartbeat"
+UPLINK: Final = "gateway/uplink"  # told on the local bus when the broker is there again
 THINGS: Final = "$aws/things/"
 DELTAS: Final = f"{THINGS}+/shadow/update/delta"
 DELTA: Final = "/update/delta"
@@ -177,7 +178,9 @@ class Gateway:
             return (Drop(message, TOO_MANY_SUBSCRIPTIONS),)
         self.subscription_count += 1
         self.bus.add(message.topic, source, message.qos)
-        if self.session is not None and message.topic.startswith(f"{THINGS}{source}/"):
+        is_own = message.topic.startswith(f"{THINGS}{source}/")
+        is_of_twins = message.topic.startswith(THINGS) and message.topic.endswith(ANSWERS)
+        if self.session is not None and (is_own or is_of_twins):
             return self.session.subscribe(message.topic, message.qos)
         return ()
 
@@ -200,6 +203,18 @@ class Gateway:
             is_delta = message.topic.endswith(DELTA)
             return taken if taken or not is_delta else self._to_thing(message)
         return taken or self._upward(message, context)
+
+    def _has_twin(self, message: Message) -> bool:
+        """Whether a twin runs here that answers for the thing."""
+        thing = message.topic.split("/")[2]
+        return bool(self.bus.match(f"{THINGS}{thing}/shadow/update"))
+
+    def _to_twin(self, message: Message) -> Iterable[Effect]:
+        """What the twin of the cloud says goes to the one that runs here, which tells the devices."""
+        thing = message.topic.split("/")[2]
+        twins = self.bus.match(f"{THINGS}{thing}/shadow/update")
+        local = replace(message, packet_id=0, dup=False, retain=False)
+        return [Send(each, local) for each in self.bus.match(message.topic) if each in twins]
 
     def _to_thing(self, message: Message) -> Iterable[Effect]:
         """What concerns a shadow, to the device: a delta of its classic shadow as a field topic."""
@@ -323,7 +338,10 @@ class Gateway:
     def _from_above(self, event: Received, context: Context) -> Iterable[Effect]:
         if self.session is None:
             return ()
+        was_connected = self.session.is_connected
         effects, messages = self.session.received(event, context)
+        if self.session.is_connected and not was_connected:
+            effects += self._on_bus(Message(UPLINK), self.upstream)
         for message in messages:
             effects += self._down(message, context)
         effects += self._drain(context)
@@ -334,7 +352,7 @@ class Gateway:
         if message.topic == RULE_HEARTBEAT:
             return self._to_gates(message)
         if message.topic.startswith(THINGS):
-            return self._to_thing(message)
+            return self._to_twin(message) if self._has_twin(message) else self._to_thing(message)
         local = replace(message, packet_id=0, dup=False, retain=False)
         at = address(message.topic.removeprefix(self.prefix))
         if at is None or at.node not in self.devices:

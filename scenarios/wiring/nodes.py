@@ -177,6 +177,12 @@ def _broker(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
 
 def _twin(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     own, _, asked = _split(options, TwinService, TwinStore, Operations)
+    if own.get("sync", "off") != "off":
+        if around.is_in_cloud:
+            node, host = around.member.node, around.member.host
+            message = f"node {node!r} runs on {host!r}, where the shadows of the cloud are"
+            raise InputError(f"{message}; expected a gateway to run on for 'sync', or no 'sync'")
+        own["things"] = tuple(around.devices)
     service = TwinService(host=around.member.host, **own)
     operations = Operations(**asked)
     if operations.is_wanted:
