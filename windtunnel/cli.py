@@ -22,6 +22,7 @@ MODULES = (
     "windtunnel.device_commands",
     "windtunnel.live_commands",
     "windtunnel.proxy_commands",
+    "windtunnel.rules_commands",
     "windtunnel.serve_commands",
     "windtunnel.twin_commands",
     "windtunnel.types_commands",

@@ -22,7 +22,7 @@ class Bench:
         self.rules = Rules(
             compile_rules(text),
             lambda action, _transaction: self.performed.append(action),
-            on_firing=lambda firing, actions, _transaction: self.found.append((firing, list(actions))),
+            on_firing=lambda firing, actions, _transaction: self.found.append((firing, actions)),
             **settings,
         )
 

@@ -11,7 +11,7 @@ from twin.message import Message
 from twin.mqtt.topics import matches
 from twin.state.records import Record, Records, Transaction
 from twin.state.rules.evaluation import Partition, RuleState
-from twin.state.rules.firing import Firing, Raised, Seen, actions_of
+from twin.state.rules.firing import Actions, Firing, Raised, Seen, actions_of
 from twin.state.rules.functions import U, text
 from twin.state.rules.port import Action
 from twin.state.rules.problems import nearest
@@ -22,6 +22,7 @@ from twin.state.rules.program import (
     Moment,
     Program,
     compiled,
+    field_topic,
     fields_of,
     no_shadow,
     site_of,
@@ -79,7 +80,8 @@ class Rules:
 
     Observes `rule_fired` with the number of actions, `rule_cleared`, and how often something was not done:
     `rule_undefined` (WHERE, BY), `rule_payload` (no JSON object), `rule_suppressed` (COOLDOWN), `rule_late`,
-    `rule_overflow` (more than 200,000 states), `rule_skipped` (an action with a value that is Undefined).
+    `rule_overflow` (more than 200,000 states), `rule_skipped` (an action with a value that is Undefined),
+    `rule_unmatched` (a pattern that names nothing).
     """
 
     given: Sequence[CompiledRule] = ()
@@ -88,7 +90,7 @@ class Rules:
     kinds_of: Kinds = no_kinds
     shadow_of: ShadowOf = no_shadow_of
     field_filters: Sequence[str] = FIELD_FILTERS
-    on_firing: Callable[[Firing, Sequence[Action], Transaction], None] | None = None
+    on_firing: Callable[[Firing, Actions, Transaction], None] | None = None
 
     _book: RuleBook | None = field(init=False, default=None)
     _program: Program | None = field(init=False, default=None)
@@ -203,27 +205,34 @@ class Rules:
 
     def handle(self, message: Message, transaction: Transaction) -> None:
         """Evaluate the rules that take the message; whatever is in it, nothing is raised."""
-        rules = self.program(transaction.records).taking(message.topic)
+        records = transaction.records
+        rules = self.program(records).taking(message.topic)
         if not rules:
             return
         fields = fields_of(message.payload)
         if fields is None:
             transaction.observe("rule_payload")
             return
-        for rule in rules:
-            self._evaluate(rule, message.topic, fields, transaction)
+        get, shadow, now_s = fields.get, self._shadow(records), transaction.now_s
+        near = Moment(field_topic(message.topic), now_s, shadow_value=shadow)
+        far = Moment(message.topic, now_s, shadow_value=shadow)
+        for rule in rules:  # most rules are not true of most messages: nothing is made for those
+            moment = near if rule.takes_field_topics else far
+            where = True if rule.where is None else rule.where(get, moment, ())
+            if where is U:
+                transaction.observe("rule_undefined")
+            if where is True or not rule.is_stateless:
+                seen = Seen(moment.topic, fields, now_s, site_of(message.topic))
+                self._evaluate(rule, seen, moment, where, transaction)
 
-    def _evaluate(self, rule: CompiledRule, topic: str, fields: Fields, transaction: Transaction) -> None:
-        seen = Seen(rule.topic(topic), fields, transaction.now_s, site_of(topic))
-        moment = Moment(seen.topic, transaction.now_s, shadow_value=self._shadow(transaction.records))
-        where = True if rule.where is None else rule.where(fields.get, moment, ())
-        if where is U:
-            transaction.observe("rule_undefined")
+    def _evaluate(
+        self, rule: CompiledRule, seen: Seen, moment: Moment, where: Any, transaction: Transaction
+    ) -> None:
+        """Fire a rule without state, or tell the state of the device what came."""
         if rule.is_stateless:
-            if where is True:
-                self._fire(Firing(rule, moment.thing, seen.at_s, seen), transaction)
+            self._fire(Firing(rule, moment.thing, seen.at_s, seen), transaction)
             return
-        partition_name = self._partition_name(rule, fields, moment, transaction)
+        partition_name = self._partition_name(rule, seen.fields, moment, transaction)
         if partition_name is None:
             return
         key = f"{rule.name}|{partition_name}"
@@ -287,10 +296,14 @@ class Rules:
             transaction.observe("rule_cleared")
         else:
             transaction.observe("rule_fired", len(found.actions))
-        if found.skipped_count:
-            transaction.observe("rule_skipped", found.skipped_count)
+        for measure, count in (
+            ("rule_skipped", found.skipped_count),
+            ("rule_unmatched", len(found.unmatched)),
+        ):
+            if count:
+                transaction.observe(measure, count)
         if self.on_firing is not None:
-            self.on_firing(firing, found.actions, transaction)
+            self.on_firing(firing, found, transaction)
         for action in found.actions:
             self.perform(action, transaction)
 

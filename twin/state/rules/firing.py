@@ -81,10 +81,15 @@ class Named(NamedTuple):
 
 
 class Actions(NamedTuple):
-    """What a firing asks for, and how many actions could not be made because a value in them is Undefined."""
+    """What a firing asks for.
+
+    `skipped_count` actions could not be said, because a value in them is Undefined or unfit for a name;
+    `unmatched` are the patterns that name nothing.
+    """
 
     actions: list[Action]
     skipped_count: int
+    unmatched: list[str]
 
 
 def alarms_of(firing: Firing, shadow: Shadow) -> Iterator[Named]:
@@ -99,7 +104,7 @@ def actions_of(firing: Firing, kinds: Mapping[str, str], shadow: Shadow) -> Acti
     """The actions of a firing in their order; `kinds` are the things that patterns choose from."""
     moment = firing.moment(shadow)
     made: list[Action] = []
-    skipped_count = 0
+    skipped_count, unmatched = 0, []
     if firing.is_cleared:
         made += _cleared(firing)
     todo = firing.rule.clear_actions if firing.is_cleared else firing.rule.actions
@@ -107,7 +112,9 @@ def actions_of(firing: Firing, kinds: Mapping[str, str], shadow: Shadow) -> Acti
         found = _made(number, action, functions, firing, moment, kinds)
         skipped_count += found is None
         made += found or ()
-    return Actions(made, skipped_count)
+        if found == []:
+            unmatched.append(str(_value(functions[0], firing, moment)))
+    return Actions(made, skipped_count, unmatched)
 
 
 def _made(
@@ -146,10 +153,21 @@ def _made(
             return _publish(action, functions, firing, moment)
         case ForwardAction(sink, masked):
             document = firing.document(moment.shadow_value)
-            hidden = {name: MASK for name in masked if name in document}
+            hidden = dict.fromkeys(document.keys() & _columns_with(firing.rule, masked), MASK)
             stamp = {"rule": firing.rule.name, "thing": moment.thing, "at_s": firing.at_s}
             return [Forward(sink, {**stamp, "document": document | hidden})]
     return None
+
+
+def _columns_with(rule: CompiledRule, masked: tuple[str, ...]) -> set[str]:
+    """The columns of these names, and those made from fields of these names."""
+    found = set(masked)
+    for column in rule.rule.selections:
+        if column.value is not None and any(
+            each.op in {"field", "get"} and each.value in masked for each in column.value.walk()
+        ):
+            found.add(column.name)
+    return found
 
 
 def _value(function: Any, firing: Firing, moment: Moment) -> Any:

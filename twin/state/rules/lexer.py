@@ -12,15 +12,15 @@ from lark.lexer import Lexer
 from twin.state.rules.problems import Problem, TextError
 
 HARD: Final = frozenset({
-    "RULE", "SELECT", "FROM", "WHERE", "FOR", "COOLDOWN", "ABSENT", "WINDOW", "BY", "HAVING", "THEN",
-    "CLEAR", "WHEN", "AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "CASE", "ELSE", "END", "NULL",
-    "TRUE", "FALSE", "AS", "QOS", "FILTER", "DISTINCT",
+    "RULE", "SELECT", "FROM", "WHERE", "FOR", "THEN", "WHEN", "AND", "OR", "NOT", "IN", "LIKE",
+    "BETWEEN", "IS", "CASE", "ELSE", "END", "NULL", "TRUE", "FALSE", "AS", "DISTINCT",
 })  # fmt: skip
 """Words that are never names; in double quotes or after a dot they are."""
 SOFT: Final = frozenset({
-    "PRIORITY", "AT", "STRICT", "AWS", "ON", "EVENT", "TIME", "LATE", "TUMBLING", "HOPPING", "SLIDING",
-    "SESSION", "COUNT", "STATE", "EVERY", "WITHIN", "UNTIL", "DESIRE", "SET", "EXPIRES", "ALARM",
-    "PUBLISH", "COMMAND", "TIMEOUT", "FORWARD", "MASK", "UNDEFINED",
+    "PRIORITY", "AT", "STRICT", "AWS", "ON", "EVENT", "TIME", "LATE", "COOLDOWN", "ABSENT",
+    "WINDOW", "TUMBLING", "HOPPING", "SLIDING", "SESSION", "COUNT", "STATE", "EVERY", "WITHIN",
+    "UNTIL", "BY", "HAVING", "FILTER", "DESIRE", "SET", "EXPIRES", "ALARM", "PUBLISH", "QOS",
+    "COMMAND", "TIMEOUT", "FORWARD", "MASK", "CLEAR", "UNDEFINED",
 })  # fmt: skip
 """Words of the language that may be names of fields as well."""
 SECONDS: Final = {"ms": 1e-3, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

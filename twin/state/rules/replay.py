@@ -1,0 +1,215 @@
+"""Messages that were recorded, told to rules once more: every firing, and why, without anything being done.
+
+A recording is JSON lines or CSV. A line has `at_s` (seconds) or `ts` (milliseconds), `topic` and `payload`;
+in a CSV every further column is a field of the payload. The journal of a twin store, exported as JSON lines,
+is one too: its telemetry is made into messages again.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from twin.errors import InputError
+from twin.message import Message
+from twin.state.records import Records, Transaction
+from twin.state.rules.component import Rules
+from twin.state.rules.evaluation import RuleState
+from twin.state.rules.firing import Actions, Firing
+from twin.state.rules.program import CompiledRule, field_topic
+
+MOST_LINES: Final = 10_000_000
+TIME_COLUMNS: Final = ("at_s", "ts")
+
+
+class Recorded(NamedTuple):
+    """A message and when it arrived (seconds)."""
+
+    at_s: float
+    topic: str
+    payload: bytes
+
+
+class Fired(NamedTuple):
+    """One firing as it is shown."""
+
+    at_s: float
+    rule: str
+    partition: str
+    thing: str
+    is_cleared: bool
+    by_time: bool
+    document: Mapping[str, Any]
+    actions: Actions
+
+
+@dataclass(slots=True)
+class Replay:
+    """Rules and the firings of the messages that they were told; time passes between messages as it did.
+
+    `kinds` are the things that patterns choose from, with their kinds.
+    """
+
+    rules: Sequence[CompiledRule]
+    place: str = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+
+    counts: dict[str, float] = field(init=False, default_factory=dict)
+    records: Records = field(init=False, default_factory=Records)
+    component: Rules = field(init=False)
+    found: list[Fired] = field(init=False, default_factory=list)
+    by_time: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.component = Rules(
+            self.rules, place=self.place, kinds_of=lambda _records: self.kinds, on_firing=self._kept
+        )
+
+    def tell(self, recorded: Recorded) -> list[Fired]:
+        """What a message leads to."""
+        transaction = Transaction(self.records, recorded.at_s)
+        self.component.handle(Message(recorded.topic, recorded.payload), transaction)
+        return self._taken(transaction)
+
+    def wait(self, until_s: float) -> list[Fired]:
+        """What time alone leads to."""
+        transaction = Transaction(self.records, until_s)
+        self.by_time = True
+        while (deadline := self.records.take_due(until_s)) is not None:
+            self.component.expire(deadline.kind, deadline.key, transaction)
+        self.by_time = False
+        return self._taken(transaction)
+
+    def state(self, rule: CompiledRule, partition: str) -> RuleState | None:
+        """What a rule remembers about a device."""
+        found: RuleState | None = self.records.get("rule_state", f"{rule.name}|{partition}")
+        return found
+
+    def _kept(self, firing: Firing, actions: Actions, _transaction: Transaction) -> None:
+        document = firing.document()
+        fired = Fired(
+            firing.at_s,
+            firing.rule.name,
+            firing.partition,
+            firing.thing,
+            firing.is_cleared,
+            self.by_time,
+            document,
+            actions,
+        )
+        self.found.append(fired)
+
+    def _taken(self, transaction: Transaction) -> list[Fired]:
+        for measure, value in transaction.observations:
+            step = 1 if measure == "rule_fired" else value
+            self.counts[measure] = self.counts.get(measure, 0) + step
+        taken, self.found = self.found, []
+        return taken
+
+
+def kinds_in(recording: Iterable[Recorded]) -> dict[str, str]:
+    """The things that speak in a recording, with their kinds."""
+    found: dict[str, str] = {}
+    for recorded in recording:
+        levels = field_topic(recorded.topic).split("/")
+        if len(levels) > 2 and not levels[0].startswith("$"):
+            found[levels[1]] = levels[0]
+    return found
+
+
+def read_lines(lines: Iterable[str], name: str = "") -> list[Recorded]:
+    """The messages of JSON lines, by time. Raises InputError with the line that is none."""
+    found: list[Recorded] = []
+    things: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = msgspec.json.decode(line)
+            found += _of_entry(entry, things) if isinstance(entry, dict) and "kind" in entry else [_of(entry)]
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, InputError) as error:
+            raise InputError(f"{name or 'data'}:{number}: {_reason(error)}") from error
+        if len(found) > MOST_LINES:
+            raise InputError(f"{name or 'data'}: more than {MOST_LINES:,} messages")
+    return sorted(found, key=lambda each: each.at_s)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, msgspec.DecodeError):
+        return f"no JSON: {error}"
+    return "expected an object with at_s (seconds) or ts (milliseconds), topic and payload"
+
+
+def _of(entry: Any) -> Recorded:
+    if not isinstance(entry, dict):
+        raise TypeError
+    topic, payload = entry["topic"], entry.get("payload", {})
+    if not isinstance(topic, str) or not topic:
+        raise InputError("a topic is a text")
+    data = payload.encode() if isinstance(payload, str) else msgspec.json.encode(payload)
+    return Recorded(_time_of(entry), topic, data)
+
+
+def _time_of(entry: Mapping[str, Any]) -> float:
+    for column, scale in zip(TIME_COLUMNS, (1.0, 1000.0)):
+        if entry.get(column) not in (None, ""):
+            return float(entry[column]) / scale
+    raise InputError("no time: expected at_s (seconds) or ts (milliseconds)")
+
+
+def _of_entry(entry: Mapping[str, Any], things: dict[str, tuple[str, str]]) -> Iterator[Recorded]:
+    """An entry of a journal: what a thing is, or the telemetry that it sent at this time."""
+    record, key, at_s = entry.get("record"), str(entry.get("key", "")), float(entry["at_s"])
+    if entry["kind"] == "thing" and isinstance(record, dict):
+        things[key] = (str(record.get("site", "")), str(record.get("type", "")))
+    if entry["kind"] != "telemetry" or not isinstance(record, dict):
+        return
+    site, kind = things.get(key, ("", ""))
+    said: dict[str, Any] = {}
+    for name, (value, event_s, received_s) in record.get("values", {}).items():
+        if received_s != at_s:
+            continue
+        if name.startswith("event/"):
+            payload = {"ts": round(event_s * 1000.0), **(value if isinstance(value, dict) else {})}
+            yield Recorded(at_s, f"site/{site}/{kind}/{key}/{name}", msgspec.json.encode(payload))
+        else:
+            said |= {"ts": round(event_s * 1000.0), name: value}
+    if said:
+        yield Recorded(at_s, f"site/{site}/{kind}/{key}/telemetry", msgspec.json.encode(said))
+
+
+def read_csv(lines: Iterable[str], name: str = "") -> list[Recorded]:
+    """The messages of a CSV, by time. Raises InputError with the line that is none."""
+    reader = csv.DictReader(lines)
+    columns = list(reader.fieldnames or ())
+    if "topic" not in columns or not set(TIME_COLUMNS) & set(columns):
+        shown = ", ".join(columns[:12]) or "none"
+        raise InputError(f"{name or 'data'}: expected the columns at_s (or ts) and topic, found {shown}")
+    found: list[Recorded] = []
+    for row in reader:
+        try:
+            fields = {key: _cell(value) for key, value in row.items() if _is_field(key, value)}
+            if row.get("at_s") and row.get("ts"):
+                fields["ts"] = _cell(row["ts"])
+            found.append(Recorded(_time_of(row), row["topic"], msgspec.json.encode(fields)))
+        except (ValueError, TypeError, InputError) as error:
+            raise InputError(f"{name or 'data'}:{reader.line_num}: {error}") from error
+    return sorted(found, key=lambda each: each.at_s)
+
+
+def _is_field(key: str | None, value: Any) -> bool:
+    return key is not None and key not in {*TIME_COLUMNS, "topic"} and value not in (None, "")
+
+
+def _cell(text: str) -> Any:
+    """A number, true, false, null or JSON if it is one; else the text."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
