@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.message import Message
+from twin.state.records import Transaction
 from twin.state.shadow import SHADOW, Shadows, ShadowSettings
 from twin.state.shadow.merging import merged, patch
 from twin.state.shadow.sync import SYNC, UPLINK, ShadowSync
@@ -25,6 +26,8 @@ class Pair:
     direction: str = "both"
     things: tuple = ("gate",)
     limit: int = 8_192
+    conflicts: str = "three_way"
+    in_full: bool = True
     now_s: float = 0.0
     is_up: bool = True
     loses: bool = False
@@ -34,10 +37,17 @@ class Pair:
 
     def __post_init__(self):
         shadows = Shadows(ShadowSettings(state_limit_bytes=self.limit))
-        self.sync = ShadowSync(shadows, self.things, self.strategy, 30.0, self.direction)
+        self.sync = ShadowSync(
+            shadows, self.things, self.strategy, 30.0, self.direction, self.conflicts, self.in_full
+        )
         self.edge = Twins([shadows, self.sync])
         self.cloud = Twins([Shadows()])
-        self.begin()
+        self._at_edge(self._begun())
+
+    def _begun(self):
+        transaction = Transaction(self.edge.records, self.now_s)
+        self.sync.begin(transaction)
+        return transaction
 
     def begin(self):
         self._at_edge(self.edge.handle(Message(UPLINK), self.now_s))
@@ -125,6 +135,31 @@ def test_an_outage_is_merged_by_the_owner_of_each_section():
         "reported": {"gate": "open", "load": 2},
     }
     assert pair.states() == (wanted, wanted)
+
+
+@pytest.mark.parametrize(("conflicts", "lamp"), [("three_way", "cloud"), ("last_writer", "before")])
+def test_the_last_writer_takes_back_what_the_other_side_wished(conflicts, lamp):
+    """The whole shadow of the edge replaces that of the cloud, with the wish from before."""
+    pair = Pair(conflicts=conflicts)
+    pair.at_edge({"reported": {"mode": "eco"}, "desired": {"lamp": "before"}})
+    pair.wait(1.0)
+    pair.is_up = False
+    pair.at_cloud({"desired": {"lamp": "cloud"}})
+    pair.at_edge({"reported": {"mode": "comfort"}})
+    pair.heal()
+    assert [state["desired"] for state in pair.states()] == [{"lamp": lamp}] * 2
+
+
+@pytest.mark.parametrize(("in_full", "lamp"), [(True, "cloud"), (False, "before")])
+def test_without_a_fetch_after_an_outage_what_was_not_heard_stays_unheard(in_full, lamp):
+    """The event of the cloud was lost with the line, and nothing here makes the edge ask."""
+    pair = Pair(in_full=in_full, loses=True)
+    pair.at_edge({"desired": {"lamp": "before"}})
+    pair.wait(1.0)
+    pair.is_up = False
+    pair.at_cloud({"desired": {"lamp": "cloud"}})
+    pair.heal()
+    assert pair.states()[0]["desired"] == {"lamp": lamp}
 
 
 def test_a_race_is_found_by_the_version():

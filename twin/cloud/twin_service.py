@@ -24,7 +24,7 @@ from twin.message import Message
 from twin.state.records import Transaction
 from twin.state.sessions import Sessions
 from twin.state.shadow import Shadows, ShadowSettings
-from twin.state.shadow.sync import Direction, ShadowSync
+from twin.state.shadow.sync import Conflicts, Direction, ShadowSync
 from twin.state.twins import Twins
 from twin.units import Bytes, Seconds
 
@@ -46,7 +46,8 @@ class TwinService:
 
     A twin that runs on a gateway keeps its shadows the same as those of the cloud with `sync`: each change
     at once (real_time), or the changes of `sync_period_s` together (periodic). Of values that changed on
-    both sides reported is taken from the edge and desired from the cloud. It observes `sync_conflict`,
+    both sides reported is taken from the edge and desired from the cloud, unless `sync_conflicts` lets the
+    last writer win; `sync_in_full: false` fetches nothing after an outage. It observes `sync_conflict`,
     `sync_retry` and `sync_refused`.
     """
 
@@ -66,6 +67,8 @@ class TwinService:
     sync: Literal["off", "real_time", "periodic"] = "off"
     sync_period_s: Seconds = 60.0
     sync_direction: Direction = "both"
+    sync_conflicts: Conflicts = "three_way"
+    sync_in_full: bool = True
     things: tuple[str, ...] = field(default=(), metadata={"wired": True})
     twins: Twins | None = field(default=None, metadata={"wired": True})
     witness: Callable[[Transaction], None] | None = field(default=None, metadata={"wired": True})
@@ -105,7 +108,15 @@ class TwinService:
             self.twins = Twins([Sessions(), Shadows(self.shadow_settings)])
         if self.sync != "off" and self.syncer is None:
             shadows = next(each for each in self.twins.components if isinstance(each, Shadows))
-            self.syncer = ShadowSync(shadows, self.things, self.sync, self.sync_period_s, self.sync_direction)
+            self.syncer = ShadowSync(
+                shadows,
+                self.things,
+                self.sync,
+                self.sync_period_s,
+                self.sync_direction,
+                self.sync_conflicts,
+                self.sync_in_full,
+            )
             self.twins = Twins([*self.twins.components, self.syncer], self.twins.records)
         return self.twins
 

@@ -37,6 +37,7 @@ THINGS_BY_NAME: Final = 100
 
 Strategy: TypeAlias = Literal["real_time", "periodic"]
 Direction: TypeAlias = Literal["both", "to_cloud", "to_edge"]
+Conflicts: TypeAlias = Literal["three_way", "last_writer"]
 
 
 class SyncState(Record, frozen=True, kw_only=True, gc=False):
@@ -71,6 +72,10 @@ class ShadowSync:
     it calls `begin` at the start and `follow` after every transaction. Observes `sync_conflict` for each
     refusal with 409, `sync_retry` for each answer that did not come, and `sync_refused` with the code of
     anything else.
+
+    Two settings are there to show what they lose: with `conflicts` of the "last_writer" a shadow that
+    changed here replaces that of the cloud as a whole, and one that does not resume `in_full` fetches
+    nothing when the connection is back.
     """
 
     measures: ClassVar[tuple[str, ...]] = ("sync_conflict", "sync_retry", "sync_refused")
@@ -80,6 +85,8 @@ class ShadowSync:
     strategy: Strategy = "real_time"
     period_s: float = 60.0
     direction: Direction = "both"
+    conflicts: Conflicts = "three_way"
+    in_full: bool = True
 
     @property
     def filters(self) -> Sequence[str]:
@@ -110,7 +117,8 @@ class ShadowSync:
     def handle(self, message: Message, transaction: Transaction) -> None:
         """Take an answer or an event of the cloud."""
         if message.topic == UPLINK:
-            self.begin(transaction)
+            if self.in_full:
+                self.begin(transaction)
             return
         levels = message.topic.split("/")
         is_named = len(levels) == 8
@@ -222,6 +230,8 @@ class ShadowSync:
         if self.direction != "both":
             owner, other = (local, cloud) if self.direction == "to_cloud" else (cloud, local)
             return other if owner is None and base is None else owner
+        if local is not None and cloud is not None and self.conflicts == "last_writer":
+            return cloud if _is_same(local, base) else local
         if local is not None and cloud is not None:
             return merged(local, cloud, state.base or {}, state.pending)
         there = cloud if local is None else local
