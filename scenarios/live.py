@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -12,6 +13,7 @@ from scenarios.judging.outcome import Outcome, Record, ending, outcome_of
 from scenarios.wiring.assembly import Assembly, Blueprint
 from scenarios.wiring.members import scenes_of
 from scenarios.wiring.vocabulary import reporters
+from scenarios.wiring.wire_level import Direct, WireLevel
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour, NodeId
 from twin.live.endpoint import Endpoint
@@ -22,6 +24,9 @@ from twin.live.wires import Wires
 from twin.message import Message
 
 BROKER = "mqtt_broker"
+
+Level: TypeAlias = Literal["none", "in-driver", "proxy"]
+"""What stands for the links to a real broker."""
 
 
 class Timeliness(msgspec.Struct, frozen=True):
@@ -47,6 +52,7 @@ class LiveRun(msgspec.Struct, frozen=True):
     brokers: dict[str, str]
     ended_connections: dict[str, int]
     is_whole: bool = True
+    links: str = "in-driver"
 
 
 @dataclass(slots=True)
@@ -63,11 +69,14 @@ def run_live(
     *,
     seed: int | None = None,
     duration_s: float | None = None,
+    links: Level = "in-driver",
     is_traced: bool = True,
     on_start: Callable[[Assembly, SocketPacer], None] | None = None,
 ) -> LiveRun:
     """Run a variant once in wall time with these nodes bound to real brokers, and judge it.
 
+    `links` says what stands for the links to a real broker: nothing ("none"), the kernel's network model in
+    wall time ("in-driver"), or a proxy that delays real bytes by the same model ("proxy").
     Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
     """
     _check(variant, bindings)
@@ -80,16 +89,26 @@ def run_live(
     pacer = SocketPacer()
     blueprint = Blueprint.of(scenario, scenes_of(scenario, variant.folder), variant.folder)
     assemblies: list[Assembly] = []
-    brokers = {node: _broker(node, endpoint, pacer, assemblies) for node, endpoint in bindings.items()}
-    bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
     used_seed = scenario.run.seed if seed is None else seed
-    assembly = blueprint.assemble(used_seed, is_traced=is_traced, pacer=pacer, bound=bound)
+    addresses = {node: (endpoint.host, endpoint.port) for node, endpoint in bindings.items()}
+    wire = WireLevel(blueprint, used_seed, addresses) if links == "proxy" else None
+    brokers = {node: _broker(node, endpoint, pacer, assemblies, wire) for node, endpoint in bindings.items()}
+    bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
+    assembly = blueprint.assemble(
+        used_seed,
+        is_traced=is_traced,
+        pacer=pacer,
+        bound=bound,
+        carrier=None if links == "in-driver" else lambda network: Direct(network, bindings),
+    )
     assemblies.append(assembly)
     nodes_of = reporters(scenario, blueprint.members)
     is_whole = True
     try:
         if on_start is not None:
             on_start(assembly, pacer)
+        if wire is not None:
+            wire.start()
         pacer.restart()
         assembly.run(ending(scenario.run.stop_when, Record(assembly, nodes_of)))
     except Stopped:
@@ -97,6 +116,8 @@ def run_live(
     finally:
         for broker in brokers.values():
             broker.wires.close()
+        if wire is not None:
+            wire.close()
         pacer.close()
     outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
     outcome = msgspec.structs.replace(outcome, wall_s=pacer.now)
@@ -105,7 +126,7 @@ def run_live(
         for reason, count in broker.wires.ended.items():
             ended[reason] = ended.get(reason, 0) + count
     urls = {node: endpoint.url for node, endpoint in bindings.items()}
-    return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole)
+    return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole, links)
 
 
 def _check(variant: Variant, bindings: Mapping[NodeId, Endpoint]) -> None:
@@ -117,7 +138,13 @@ def _check(variant: Variant, bindings: Mapping[NodeId, Endpoint]) -> None:
             )
 
 
-def _broker(node: NodeId, endpoint: Endpoint, pacer: SocketPacer, assemblies: list[Assembly]) -> LiveBroker:
+def _broker(
+    node: NodeId,
+    endpoint: Endpoint,
+    pacer: SocketPacer,
+    assemblies: list[Assembly],
+    wire: WireLevel | None,
+) -> LiveBroker:
     def received(peer: NodeId, message: Message) -> None:
         pacer.arrive(OUTSIDE + peer, node, message)
 
@@ -125,7 +152,10 @@ def _broker(node: NodeId, endpoint: Endpoint, pacer: SocketPacer, assemblies: li
         kernel = assemblies[0].kernel
         kernel.call_at(max(kernel.now, pacer.now), lambda: kernel.link_changed(peer, node, is_up=False))
 
-    wires = Wires(endpoint, pacer, received, closed)
+    def address_of(peer: NodeId) -> tuple[str, int] | None:
+        return None if wire is None else wire.address(peer, node)
+
+    wires = Wires(endpoint, pacer, received, closed, address_of)
     return LiveBroker(RealBroker(wires), wires)
 
 

@@ -51,6 +51,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     live.add_argument(
         "--bind", action="append", default=[], metavar="NODE=BROKER", help="for one node (may be repeated)"
     )
+    live.add_argument(
+        "--links",
+        choices=("none", "in-driver", "proxy"),
+        default="in-driver",
+        help="what delays on the way to the broker: nothing, the model in this process, or a proxy",
+    )
     live.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
     live.add_argument("--seed", type=int, metavar="N", help="instead of the file's")
     live.add_argument("--ca", metavar="FILE", help="authority of the broker's certificate")
@@ -81,6 +87,7 @@ def live(options: argparse.Namespace) -> int:
                 bindings,
                 seed=options.seed,
                 duration_s=duration_s,
+                links=options.links,
                 on_start=lambda _assembly, pacer: _stop_on_ctrl_c(pacer.stop),
             )
         except BaseException:
@@ -150,6 +157,7 @@ def _live_figures(found: LiveRun) -> dict[str, Any]:
 
     return {
         "brokers": found.brokers,
+        "links": found.links,
         "ended_connections": found.ended_connections,
         "is_real_time": found.timeliness.is_real_time,
         "timeliness": msgspec.to_builtins(found.timeliness),

@@ -39,7 +39,7 @@ from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour
 from twin.kernel.kernel import Kernel, NodeSpec
-from twin.kernel.ports import Pacer
+from twin.kernel.ports import Carrier, Pacer
 from twin.kernel.randomness import Streams
 from twin.mqtt.client import ClientSession
 from twin.state.registry.access import Guard
@@ -106,9 +106,11 @@ class Blueprint:
         pacer: Pacer | None = None,
         bound: Mapping[str, Behaviour] | None = None,
         start: Start | None = None,
+        carrier: Callable[[Network], Carrier] | None = None,
     ) -> Assembly:
         """Everything that one replication needs, made anew; `bound` gives the nodes that are real.
 
+        `carrier` may put something before the network that carries otherwise.
         With a `start` the twins, and the devices that can, begin with what twins knew at some moment.
         """
         streams = Streams(seed)
@@ -121,7 +123,8 @@ class Blueprint:
         }
         if start is not None:
             nodes = {node: start.applied(node, spec) for node, spec in nodes.items()}
-        kernel = Kernel(nodes, network, streams, pacer, is_traced=is_traced)
+        carries = network if carrier is None else carrier(network)
+        kernel = Kernel(nodes, carries, streams, pacer, is_traced=is_traced)
         kernel.epoch_s = 0.0 if start is None else start.at_s
         if mirrors is not None:
             mirrors.kernel = kernel

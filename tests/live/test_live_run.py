@@ -38,6 +38,27 @@ run: {duration: 5 s}
 """
 
 
+FAR = """
+scenario: 1
+sites: {here: {metro: singapore}, cloud: {metro: ashburn}}
+fleets:
+  lamps:
+    device: shadow_device
+    count: 5
+    at: here
+    via: broker
+    link: {medium: ethernet, path: wan, transport: tcp}
+    properties: {lamp: {values: ["off", "on"]}}
+nodes:
+  broker: {kind: mqtt_broker, at: cloud}
+  twin: {kind: twin, runs_on: broker}
+  manager: {kind: operator, runs_on: broker, wishes: [{at: 4 s, things: "lamps-*", set: {lamp: "on"}}]}
+requirements:
+  - {name: followed, expect: max(desired -> wish_followed) < 5 s}
+run: {duration: 6 s}
+"""
+
+
 @pytest.fixture
 def scenario_file(tmp_path):
     path = tmp_path / "loop.scenario.yaml"
@@ -68,6 +89,24 @@ def test_what_runs_on_the_broker_is_one_of_its_clients(mosquitto_port, variant):
 
     assert found.outcome.judgements["answers"].is_met
     assert found.outcome.tally.sent == found.outcome.tally.delivered + found.outcome.tally.in_flight
+
+
+def test_the_levels_of_the_links_delay_alike(mosquitto_port, tmp_path):
+    """Nothing at `none`; at `in-driver` and `proxy` the way from Virginia before a wish is followed."""
+    path = tmp_path / "far.scenario.yaml"
+    path.write_text(FAR)
+    variant = load(path).variants[0]
+    took = {}
+    for links in ("none", "in-driver", "proxy"):
+        bound = {"broker": endpoint(f"mqtt://127.0.0.1:{mosquitto_port}")}
+        found = run_live(variant, bound, links=links)
+        delays_s = found.outcome.latencies["desired to wish_followed"]
+        assert len(delays_s) == 5
+        took[links] = sorted(delays_s)[2]
+
+    assert took["none"] < 0.08
+    assert took["in-driver"] == pytest.approx(took["proxy"], abs=0.05)
+    assert took["proxy"] > 0.1
 
 
 def test_a_node_that_is_no_broker_cannot_be_bound(variant):

@@ -50,7 +50,10 @@ class Wire:
 
 
 class Wires:
-    """All connections of a run to one broker. `received` and `closed` are told on the pacer's thread."""
+    """All connections of a run to one broker. `received` and `closed` are told on the pacer's thread.
+
+    `address_of` may send a node elsewhere than to the broker itself: to a link's proxy.
+    """
 
     def __init__(
         self,
@@ -58,12 +61,14 @@ class Wires:
         pacer: SocketPacer,
         received: Callable[[NodeId, Message], None],
         closed: Callable[[NodeId, str], None],
+        address_of: Callable[[NodeId], tuple[str, int] | None] = lambda _: None,
     ) -> None:
         self.endpoint = endpoint
         self.ended: Counter[str] = Counter()
         self._pacer = pacer
         self._received = received
         self._closed = closed
+        self._address_of = address_of
         self._wires: dict[NodeId, Wire] = {}
         self._waiting: dict[NodeId, bytearray] = {}
         self._versions: dict[NodeId, Version] = {}
@@ -118,7 +123,7 @@ class Wires:
             self._open(node, self._waiting.pop(node))
 
     def _open(self, node: NodeId, unsent: bytearray) -> None:
-        host, port = self.endpoint.host, self.endpoint.port
+        host, port = self._address_of(node) or (self.endpoint.host, self.endpoint.port)
         sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
