@@ -236,3 +236,34 @@ def test_requests_that_come_while_the_service_is_away_are_answered_when_it_is_ba
         versions = [json.loads(gate.message()[1])["version"] for _ in range(20)]
 
     assert versions == list(range(1, 21))
+
+
+def test_an_access_list_is_made_anew_for_those_only_whom_a_change_concerns():
+    """And comes to the same as one that is made from nothing."""
+    from twin.service.access_list import AccessList
+    from twin.state.records import Records, Transaction
+    from twin.state.registry.policies import Policy
+    from twin.state.registry.registry import Registry
+    from twin.state.registry.things import Thing
+
+    registry, records, followed = Registry(), Records(), AccessList()
+    steps = [
+        lambda t: registry.register(Thing(name="hub", type="gateway", site="home"), t),
+        lambda t: registry.register(Thing(name="gate-1", type="boom_gate", site="home", via="hub"), t),
+        lambda t: registry.change("gate-1", {"site": "away"}, t),
+        lambda t: registry.put_policy(
+            Policy(name="no", subjects=("thing:gate-*",), verbs=("publish",), topics=("a/b",), effect="deny"),
+            t,
+        ),
+        lambda t: registry.change("gate-1", {"state": "disabled"}, t),
+        lambda t: registry.remove("hub", t),
+    ]
+    for step in steps:
+        transaction = Transaction(records, 0.0)
+        step(transaction)
+        assert followed.follow(transaction.changes, records)
+        fresh = AccessList()
+        fresh.renew(records)
+        assert followed.blocks == fresh.blocks
+
+    assert followed.shut_out == {"gate-1", "hub"}

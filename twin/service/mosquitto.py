@@ -33,9 +33,9 @@ from twin.service.broker_log import BrokerLog, Event
 
 FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 INSTALL: Final = "sudo apt-get install -y mosquitto"
-START_S: Final = 10.0
+START_S: Final = 60.0  # with an access list of 10,000 things it takes 5
 STOP_S: Final = 3.0
-RELOAD_S: Final = 1.0
+RELOAD_S: Final = 5.0
 START_TRIES: Final = 3
 PRIVATE: Final = 0o700
 LONGEST_SOCKET_PATH: Final = 100  # sun_path holds 108 bytes on Linux and 104 on macOS

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
 from twin.message import Message
-from twin.service.access_list import ACCESS_KINDS, access_list
+from twin.service.access_list import AccessList
 from twin.service.authority import Authority
 from twin.service.bridge import Bridge
 from twin.service.enforcement import Enforcement, probe
@@ -30,6 +30,12 @@ from twin.state.standard import component
 from twin.state.twins import Twins
 
 READY_S: Final = 10.0
+QUICK_CLIENTS: Final = 1_000
+PAUSE_S: Final = 0.5
+"""Up to so many clients the access list holds when a change is kept. Mosquitto reads it in a time that grows
+with the square of the clients, 0.1 s for 1,000 and 5 s for 10,000: with more the list follows, and so often
+only that reading it takes a tenth of the time.
+"""
 TAKE_S: Final = 5.0
 TEND_S: Final = 0.2
 INFLIGHT_LIMIT: Final = 1_000
@@ -124,9 +130,9 @@ class TwinService:
         self._inflight, self._inflight_lock = InFlight(settings.inflight_limit), threading.Lock()
         self._shadows = component(twins, Shadows)
         self._grant_due = threading.Event()
-        self._ending: set[str] = set()
+        self._access, self._granted_s = AccessList(), time.time()
         self._restarts, self._restart_s = 0, 0.0
-        self._interrupted_s, self._revocations_s, self._connections = 0.0, time.time(), 0
+        self._interrupted_s, self._connections = 0.0, 0
         if settings.target is None:
             self.authority = authority or Authority.ensure(settings.folder / "ca")
             self.broker = Mosquitto(
@@ -171,10 +177,8 @@ class TwinService:
         if self.watch.has_news:
             self._write_refusals()
         now_s = time.time()
-        if self.broker is not None and (
-            self._grant_due.is_set() or now_s - self._revocations_s > REVOCATIONS_EVERY_S
-        ):
-            self._revocations_s = now_s
+        if self._is_grant_due(now_s) or now_s - self._granted_s > REVOCATIONS_EVERY_S:
+            self._granted_s = now_s
             self.renew_access()
         if self.writer.trouble and now_s - self._interrupted_s > INTERRUPT_EVERY_S:
             self._interrupted_s = now_s
@@ -222,18 +226,19 @@ class TwinService:
 
     def renew_access(self) -> None:
         """Let what certificates and policies say now hold at the broker, and end what may not be there."""
+        broker = self.broker
         self._grant_due.clear()
-        if self.broker is None:
+        if broker is None:
             return
 
-        def made(transaction: Transaction) -> tuple[str, list[str]]:
-            return access_list(transaction.records), self.watch.unwelcome(transaction.records)
+        def taken(_: Transaction) -> tuple[str, set[str]]:
+            shut_out, self._access.shut_out = self._access.shut_out, set()
+            return self._access.text(), shut_out
 
-        access, unwelcome = self.read(made).result(READY_S)
-        self.broker.grant(access)
-        ending, self._ending = self._ending, set()
-        for client in {*unwelcome, *ending}:
-            self.broker.end_session(client)
+        access, shut_out = self.read(taken).result(READY_S)
+        broker.grant(access)
+        for client in shut_out & self.watch.connected:
+            broker.end_session(client)
 
     # the broker ------------------------------------------------------------------------------------------
 
@@ -241,7 +246,8 @@ class TwinService:
         broker = self.broker
         if broker is None:
             raise InputError("there is no broker to start")
-        broker.start(access_list(self.twins.records))
+        self._access.renew(self.twins.records)
+        broker.start(self._access.text())
         self.enforcement = Enforcement.managed()
         return Target(path=broker.socket_path)
 
@@ -265,7 +271,7 @@ class TwinService:
             self.tell("the broker has ended; it is started again")
         try:
             broker.stop()
-            broker.start(access_list(self.read(lambda each: each.records.fork()).result(READY_S)))
+            broker.start(self.read(lambda _: self._access.text()).result(READY_S))
         except WindtunnelError as error:
             pause_s = RESTART_PAUSES_S[min(self._restarts, len(RESTART_PAUSES_S) - 1)]
             self._restarts, self._restart_s = self._restarts + 1, now_s + pause_s
@@ -313,20 +319,26 @@ class TwinService:
 
     def _kept(self, transactions: Sequence[Transaction]) -> None:
         """On the writer's thread: what was just kept, before it is published."""
-        is_access_changed = False
         for transaction in transactions:
             self.metrics.observe(transaction.observations)
-            for change in transaction.changes:
-                is_access_changed |= change.kind in ACCESS_KINDS
-                if change.kind == CERTIFICATE and isinstance(change.record, Certificate):
-                    self._follow(change.record)
-        if is_access_changed and self.broker is not None:
-            self.broker.grant(access_list(self.twins.records))
+        changes = [change for transaction in transactions for change in transaction.changes]
+        for change in changes:
+            if change.kind == CERTIFICATE and isinstance(change.record, Certificate):
+                self._follow(change.record)
+        if self.broker is not None and self._access.follow(changes, self.twins.records):
             self._grant_due.set()
+            if len(self._access.blocks) <= QUICK_CLIENTS:
+                self.broker.grant(self._access.text())
 
     def _follow(self, certificate: Certificate) -> None:
         """What was revoked is on the list of the authority, and its sessions end."""
-        if certificate.state != "REVOKED" or self.authority is None:
-            return
-        self.authority.revoke(certificate.serial)
-        self._ending.add(certificate.common_name)
+        if certificate.state == "REVOKED" and self.authority is not None:
+            self.authority.revoke(certificate.serial)
+            self._access.shut_out.add(certificate.common_name)
+            self._grant_due.set()
+
+    def _is_grant_due(self, now_s: float) -> bool:
+        """Whether the broker is to read its lists now; where that takes long it is not done all the time."""
+        clients = len(self._access.blocks)
+        pause_s = 0.0 if clients <= QUICK_CLIENTS else PAUSE_S * (clients / QUICK_CLIENTS) ** 2
+        return self._grant_due.is_set() and now_s - self._granted_s >= pause_s

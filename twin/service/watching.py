@@ -54,11 +54,6 @@ class Watch:
                 count += 1
         return count
 
-    def unwelcome(self, records: Records) -> list[str]:
-        """The clients that are connected and may not be."""
-        names = [name for name in tuple(self.connected) if name != OWNER]
-        return [name for name in names if not grants_of(records, name).can_connect]
-
 
 def _refusals(at_s: float, event: Event, records: Records) -> Iterator[Entry]:
     match event:
