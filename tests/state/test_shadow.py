@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.message import Message
-from twin.state.records import Records
-from twin.state.shadow import SHADOW, Shadow, Shadows, ShadowSettings
+from twin.state.records import Records, Transaction
+from twin.state.shadow import SHADOW, InFlight, Shadow, Shadows, ShadowSettings
 from twin.state.twins import Twins
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "x", ""])
@@ -169,3 +169,51 @@ def test_shadows_are_bounded():
     twins = Twins([Shadows(ShadowSettings(shadow_limit=1_000))], records)
     assert update(twins, {"reported": {"a": 1}})["update/rejected"]["code"] == 429
     assert "update/accepted" in ask(twins, "update", b'{"state":{}}', topic="$aws/things/0/shadow")
+
+
+def test_too_many_requests_of_one_thing_in_flight():
+    """The host counts them, and answers 429 with the token in place of handling the eleventh."""
+    flying, topic = InFlight(), f"{TOPIC}/update"
+    named, other = "$aws/things/thing/shadow/name/cfg/get", "$aws/things/other/shadow/get"
+    assert [flying.begin(topic if number % 2 else named) for number in range(11)] == [True] * 10 + [False]
+    assert flying.begin(other)
+    assert flying.begin(f"{topic}/accepted"), "what is no request is not counted"
+    flying.end(named)
+    assert flying.begin(topic)
+    for _ in range(10):
+        flying.end(topic)
+    flying.end(other)
+    assert flying.counts == {}
+
+    twins = shadows()
+    transaction = Transaction(twins.records, 100.0)
+    twins.components[0].refuse(Message(topic, b'{"state":{},"clientToken":"t"}'), transaction)
+    (refusal,) = transaction.messages
+    assert refusal.topic == f"{topic}/rejected"
+    assert json.loads(refusal.payload) == {
+        "code": 429,
+        "message": "Too many requests in flight",
+        "timestamp": 100,
+        "clientToken": "t",
+    }
+    twins.components[0].refuse(Message(f"{topic}/accepted"), transaction)
+    assert len(transaction.messages) == 1
+
+
+@pytest.mark.parametrize(("name", "is_valid"), [("a" * 128, True), ("a" * 129, False), ("a b", False)])
+def test_a_thing_has_a_name_of_its_kind(name, is_valid):
+    """128 letters, digits, colons, underscores and hyphens at most."""
+    topic = f"$aws/things/{name}/shadow"
+    answers = ask(shadows(), "update", b'{"state":{}}', topic=topic)
+    assert ("update/accepted" in answers) is is_valid
+    if not is_valid:
+        assert answers["update/rejected"]["code"] == 400
+        assert "Invalid thing name" in ask(shadows(), "get", topic=topic)["get/rejected"]["message"]
+
+
+def test_documents_are_built_only_if_somebody_wants_them():
+    """They cost as much as all the rest."""
+    assert set(update(shadows(has_documents=False), {"desired": {"a": 1}})) == {
+        "update/accepted",
+        "update/delta",
+    }
