@@ -3,7 +3,7 @@ import math
 import msgspec
 import pytest
 from counting import Counter, Counters, Unknown
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin.errors import InputError
@@ -56,7 +56,7 @@ def test_a_state_is_whole_transactions_only():
     assert [key for _, key, _ in state_at(store, KINDS, 2)] == ["a", "b"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     steps=st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30),
     snapshots=st.sets(st.integers(0, 30)),

@@ -19,6 +19,7 @@ from twin.state.twins import Twins
 
 KINDS = Counters().kinds
 TWINS = 40
+PAGE_BYTES = 16_384
 
 
 def fill(store, records, *, start=0, commits=60):
@@ -269,7 +270,7 @@ class Full:
 
     name = "tail"
 
-    def write(self, _):
+    def fileno(self):
         raise OSError(28, "No space left on device")
 
     def close(self):
@@ -308,7 +309,7 @@ def test_flipped_bytes_lose_nothing(used, tmp_path):
             assert "set aside as twins.db.damaged-1 and restored to entry 120" in findings[0]
             assert copy.with_name("twins.db.damaged-1").read_bytes() == bytes(content)
 
-    assert found > 10
+    assert found > 5
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
@@ -439,8 +440,8 @@ def test_damage_while_it_runs_stops_the_store(path):
     store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     store.connection.execute("PRAGMA cache_size = 0").fetchall()
     with path.open("r+b") as file:
-        for page in range(1, 20):
-            file.seek(page * 4096)
+        for page in range(1, path.stat().st_size // PAGE_BYTES):
+            file.seek(page * PAGE_BYTES)
             file.write(b"\xff" * 100)
     transaction = Transaction(records, 99.0)
     for number in range(TWINS):

@@ -172,7 +172,11 @@ def test_a_kind_of_a_newer_version_is_not_lost(reopen):
     assert [key for _, key, _ in load(store, KINDS)] == ["a"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=25,
+    deadline=None,
+)
 @given(
     steps=st.lists(
         st.lists(st.tuples(st.sampled_from("abcd"), st.none() | st.integers(0, 9)), max_size=5),

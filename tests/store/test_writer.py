@@ -71,7 +71,7 @@ def test_a_message_is_handled_and_its_giver_told(bench):
 
 def test_what_waits_is_kept_with_one_commit():
     """Group commit: requests that came meanwhile share one."""
-    bench = Bench()
+    bench = Bench(batching=Batching(limit=100, span_s=60.0))
     futures = [bench.writer.submit(lambda transaction: add("a", transaction)) for _ in range(250)]
     bench.writer.start()
     counts = [future.result(WAIT_S) for future in futures]

@@ -2,16 +2,18 @@
 
 `STORE.snapshot-N` has every record and what waited in the outbox after sequence N; it is written under
 another name, synced and renamed, so it is there whole or not at all. `STORE.tail-N` has every commit after
-it, appended when the store has kept it. Both are frames: length, checksum, msgpack.
+it, appended when the store has kept it. Both are frames: a head with length and checksum, then msgpack. In
+a tail the messages of a commit follow it as they are in the outbox, where they have a checksum of their own.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final, TypeVar
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -21,7 +23,7 @@ from twin.state.journal import Entry, Mark, Row, StoreError
 
 T = TypeVar("T")
 
-HEAD: Final = struct.Struct("<4sII")
+HEAD: Final = struct.Struct("<4sIII")
 MAGIC: Final = b"wtF1"
 ROWS_A_FRAME: Final = 1_000
 LONGEST_FRAME_BYTES: Final = 1 << 30
@@ -48,34 +50,51 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outbox: list[Numbered]
 
 
-class Commit(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One frame of a tail: what a commit wrote."""
+class Commit(NamedTuple):
+    """What a commit wrote."""
 
     entries: list[Entry]
     outbox: list[Numbered]
     settled: list[int]
 
 
+class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One frame of a tail without the messages: of those it has number, length and checksum."""
+
+    entries: list[Entry]
+    outbox: list[tuple[int, int, int]]
+    settled: list[int]
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _head = msgspec.msgpack.Decoder(Head)
 _rows = msgspec.msgpack.Decoder(list[Kept])
-_commit = msgspec.msgpack.Decoder(Commit)
+_written = msgspec.msgpack.Decoder(_Written)
 
 
-def framed(value: object) -> bytes:
-    """A value with its length and checksum."""
+class Frame(NamedTuple):
+    """What a frame holds: a value, and what follows it."""
+
+    value: bytes
+    rest: bytes
+
+
+def framed(value: object, rest: Sequence[bytes] = ()) -> list[bytes]:
+    """A value with its head, and what follows it as it is."""
     written = _encode(value)
-    return HEAD.pack(MAGIC, len(written), crc32(written)) + written
+    length = len(written) + sum(map(len, rest))
+    return [HEAD.pack(MAGIC, length, len(written), crc32(written)), written, *rest]
 
 
-def frames(file: BinaryIO) -> Iterator[bytes]:
+def frames(file: BinaryIO) -> Iterator[Frame]:
     """The frames of a file up to its end; raise StoreError at the first that is damaged or torn."""
     while head := file.read(HEAD.size):
-        magic, length, checksum = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, 0)
-        written = file.read(length) if magic == MAGIC and length <= LONGEST_FRAME_BYTES else b""
-        if magic != MAGIC or len(written) != length or crc32(written) != checksum:
+        magic, length, covered, checksum = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, 0, 0)
+        is_head = magic == MAGIC and covered <= length <= LONGEST_FRAME_BYTES
+        written = file.read(length) if is_head else b""
+        if not is_head or len(written) != length or crc32(written[:covered]) != checksum:
             raise StoreError(f"{file.name} is damaged or torn before byte {file.tell()}")
-        yield written
+        yield Frame(written[:covered], written[covered:])
 
 
 # snapshots -----------------------------------------------------------------------------------------------
@@ -104,14 +123,14 @@ def write_snapshot(store: Path, head: Head, rows: Iterable[Kept]) -> None:
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
-            file.write(framed(head))
+            file.writelines(framed(head))
             part: list[Kept] = []
             for row in rows:
                 part.append(row)
                 if len(part) == ROWS_A_FRAME:
-                    file.write(framed(part))
+                    file.writelines(framed(part))
                     part = []
-            file.write(framed(part))
+            file.writelines(framed(part))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
@@ -135,8 +154,8 @@ def sync_folder(folder: Path) -> None:
 def read_head(path: Path) -> Head:
     """Where a snapshot stands; raise StoreError if it is damaged there."""
     with path.open("rb") as file:
-        for written in frames(file):
-            return _decoded(_head, written, path)
+        for frame in frames(file):
+            return _decoded(_head, frame.value, path)
     raise StoreError(f"{path} is empty")
 
 
@@ -146,8 +165,8 @@ def read_snapshot(path: Path) -> tuple[Head, list[Kept]]:
         whole = list(frames(file))
     if not whole:
         raise StoreError(f"{path} is empty")
-    head = _decoded(_head, whole[0], path)
-    rows = [row for written in whole[1:] for row in _decoded(_rows, written, path)]
+    head = _decoded(_head, whole[0].value, path)
+    rows = [row for frame in whole[1:] for row in _decoded(_rows, frame.value, path)]
     if len(rows) != head.count:
         raise StoreError(f"{path} ends early: {len(rows)} of {head.count} records")
     return head, rows
@@ -189,19 +208,31 @@ def read_tail(path: Path) -> tuple[list[Commit], str]:
     commits: list[Commit] = []
     try:
         with path.open("rb") as file:
-            commits.extend(_decoded(_commit, written, path) for written in frames(file))
+            commits.extend(_commit(frame, path) for frame in frames(file))
     except (StoreError, OSError) as error:
         return commits, str(error)
     return commits, ""
 
 
+def _commit(frame: Frame, path: Path) -> Commit:
+    written = _decoded(_written, frame.value, path)
+    outbox, begin = [], 0
+    for number, length, checksum in written.outbox:
+        messages = frame.rest[begin : begin + length]
+        if crc32(messages) != checksum:
+            raise StoreError(f"{path} has damaged messages under number {number}")
+        outbox.append(Numbered(number, messages, checksum))
+        begin += length
+    return Commit(written.entries, outbox, written.settled)
+
+
 def last_sequence(path: Path) -> int:
     """The last sequence in a tail, 0 if it has no entry; raise StoreError if it is damaged or torn."""
-    last = b""
+    last: Frame | None = None
     with path.open("rb") as file:
-        for written in frames(file):
-            last = written
-    entries = _decoded(_commit, last, path).entries if last else []
+        for frame in frames(file):
+            last = frame
+    entries = _commit(last, path).entries if last else []
     if last and not entries:  # the last commit settled only
         commits, _ = read_tail(path)
         entries = [commit.entries[-1] for commit in commits if commit.entries]
@@ -219,8 +250,10 @@ class Tail:
 
     def append(self, commit: Commit) -> None:
         """Hand one commit to the operating system, which has it also if this process ends."""
-        written = framed(commit)
-        if self._file.write(written) != len(written):
+        messages = [each.messages for each in commit.outbox]
+        about = [(each.number, len(each.messages), each.checksum) for each in commit.outbox]
+        parts = framed(_Written(commit.entries, about, commit.settled), messages)
+        if _write(self._file, parts) != sum(map(len, parts)):
             raise OSError(f"{self._file.name} could not be written whole")
 
     def abandon(self) -> None:
@@ -233,6 +266,13 @@ class Tail:
             os.fsync(self._file.fileno())
         finally:
             self._file.close()
+
+
+def _write(file: FileIO, parts: list[bytes]) -> int:
+    """Write in one call, without making one piece of it where that can be avoided."""
+    if hasattr(os, "writev"):
+        return os.writev(file.fileno(), parts)
+    return file.write(b"".join(parts))
 
 
 def discard_old(store: Path) -> None:

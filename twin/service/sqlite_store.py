@@ -19,10 +19,11 @@ from twin.state.journal import BrokenStoreError, Mark, Row, StoreError
 
 APPLICATION_ID: Final = 0x57544E4C  # "WTNL"
 SETTINGS: Final = (
+    "PRAGMA page_size = 16384",  # fewer pages for the messages of a commit; folding makes up for the records
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 10000",
+    "PRAGMA wal_autocheckpoint = 2500",
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA temp_store = MEMORY",
 )
