@@ -14,17 +14,25 @@ from twin.service.writer import BusyError, Writer
 from twin.state.alarms import Alarms
 from twin.state.jobs import Jobs
 from twin.state.journal import load
-from twin.state.standard import component, standard_twins
+from twin.state.rules.program import compile_rules
+from twin.state.standard import TwinSettings, component, standard_twins
 from twin.state.twins import Twins
 
 THINGS = [f"thing-{number}" for number in range(20)]
+RULES = compile_rules("""
+RULE heat SELECT thing() AS thing FROM 'sensor/+/telemetry' WHERE temp > 60 FOR 10m THEN ALARM MAJOR 'heat'
+RULE busy SELECT count(*) AS n FROM 'sensor/+/telemetry' WINDOW TUMBLING 10m
+    THEN ALARM MINOR 'busy' '${n} said'
+""")
+COMPONENTS = [*standard_twins(TwinSettings(rules=RULES)).components, Counters()]
+"""Made once, before the first fork: reading the grammar takes longer than most lives."""
 KEEPING = Keeping(snapshot_entries=300, snapshot_records=0, fold_entries=70)
 """Small, so that folding and snapshots are interrupted too."""
 
 
 def twins_of(store):
     """All components of the twins, and counters, which have a window of a second."""
-    twins = Twins([*standard_twins().components, Counters()])
+    twins = Twins(COMPONENTS)
     twins.records = load(store, twins.kinds)
     return twins
 
@@ -79,6 +87,11 @@ class Service:
             lambda done: done.result() or self.say(f"alarm {thing} {kind}")
         )
 
+    def heat(self, thing):
+        """A reading that two rules remember until their time has come."""
+        message = Message(f"site/yard/sensor/{thing}/telemetry", b'{"temp":80}')
+        self.writer.offer(message, lambda: self.say(f"hot {thing}"))
+
     def job(self):
         """A campaign that tells a few things a second."""
         jobs, plan = component(self.twins, Jobs), {
@@ -106,7 +119,9 @@ def run_until_killed(path, seed, pipe):
     for number in range(1_000_000):
         thing, choice = THINGS[int(draws.uniform(0, len(THINGS)))], draws.uniform(0.0, 1.0)
         try:
-            if choice < 0.6:
+            if choice < 0.1:
+                service.heat(thing)
+            elif choice < 0.6:
                 service.update(thing, base + number)
             elif choice < 0.75:
                 service.pair(base + number)

@@ -109,6 +109,18 @@ def test_retention_keeps_what_the_newest_snapshot_lacks():
         state_at(store, KINDS, 2)
 
 
+def test_a_journal_in_memory_is_bounded():
+    """A service without a store must not grow for ever."""
+    twins, store = Twins([Counters()]), MemoryStore(Retention(entries=10))
+    for second in range(500):
+        count(twins, store, "a", float(second))
+        store.tend()
+
+    assert 10 <= len(store.journal) < 22
+    assert len(store.marks) <= 4
+    assert list(load(store, KINDS)) == list(twins.records)
+
+
 def test_retention_by_time_keeps_what_is_younger():
     """Both limits hold: what one of them wants to keep is kept."""
     twins, store = Twins([Counters()]), MemoryStore(Retention(entries=1, age_s=2.0))

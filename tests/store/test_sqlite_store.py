@@ -392,10 +392,39 @@ def test_a_damaged_tail_of_a_healthy_store_is_replaced(used):
     """It is a finding, and a new snapshot is taken at once."""
     path, records, waiting = used
     tail = backup.tail_path(path, 60)
-    tail.write_bytes(tail.read_bytes()[:-7])
+    content = bytearray(tail.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    tail.write_bytes(content)
 
     assert "a new snapshot takes its place" in restored(path, records, waiting)[0]
     assert backup.numbered(path, "snapshot")[-1] == 120
+
+
+@pytest.mark.parametrize("bytes_cut", [1, 7, 200, 10_000_000])
+def test_a_tail_that_was_torn_by_a_crash_is_nothing_to_tell_of(used, bytes_cut):
+    """The store has what it lacks; a new snapshot takes its place all the same."""
+    path, records, waiting = used
+    tail = backup.tail_path(path, 60)
+    tail.write_bytes(tail.read_bytes()[:-bytes_cut])
+
+    assert restored(path, records, waiting) == []
+    assert backup.numbered(path, "snapshot")[-1] == 120
+
+
+def test_a_missing_write_ahead_log_is_noticed_by_a_torn_tail_too(used, tmp_path):
+    """What of the tail is whole still shows how far it went."""
+    path, _, _ = used
+    store, _ = open_store(path)
+    fill(store, load(store, KINDS), start=60, commits=10)
+    copy = copied(path, tmp_path / "crashed")
+    store.close()
+    copy.with_name("twins.db-wal").unlink()
+    tail = backup.tail_path(copy, 60)
+    tail.write_bytes(tail.read_bytes()[:-1])
+    store, findings = open_store(copy)
+    store.close()
+
+    assert "but entry 138 was accepted" in findings[0]
 
 
 def test_a_damaged_store_is_left_alone_if_asked(used):

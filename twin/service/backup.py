@@ -27,6 +27,8 @@ HEAD: Final = struct.Struct("<4sIII")
 MAGIC: Final = b"wtF1"
 ROWS_A_FRAME: Final = 1_000
 LONGEST_FRAME_BYTES: Final = 1 << 30
+SMALLEST_WITH_ENTRY: Final = 24
+"""Bytes; an entry alone has a checksum, a time, and six more fields."""
 KEPT_SNAPSHOTS: Final = 4
 """Snapshots that are kept for reading the past; the tail is kept from the last but one on."""
 
@@ -86,14 +88,23 @@ def framed(value: object, rest: Sequence[bytes] = ()) -> list[bytes]:
     return [HEAD.pack(MAGIC, length, len(written), crc32(written)), written, *rest]
 
 
+class TornError(StoreError):
+    """A file ends in the middle of a frame, as it does when whoever wrote it was killed."""
+
+
 def frames(file: BinaryIO) -> Iterator[Frame]:
     """The frames of a file up to its end; raise StoreError at the first that is damaged or torn."""
     while head := file.read(HEAD.size):
-        magic, length, covered, checksum = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, 0, 0)
-        is_head = magic == MAGIC and covered <= length <= LONGEST_FRAME_BYTES
-        written = file.read(length) if is_head else b""
-        if not is_head or len(written) != length or crc32(written[:covered]) != checksum:
-            raise StoreError(f"{file.name} is damaged or torn before byte {file.tell()}")
+        if len(head) < HEAD.size:
+            raise TornError(f"{file.name} is torn at its end")
+        magic, length, covered, checksum = HEAD.unpack(head)
+        if magic != MAGIC or not covered <= length <= LONGEST_FRAME_BYTES:
+            raise StoreError(f"{file.name} is damaged before byte {file.tell()}")
+        written = file.read(length)
+        if len(written) < length:
+            raise TornError(f"{file.name} is torn at its end")
+        if crc32(written[:covered]) != checksum:
+            raise StoreError(f"{file.name} is damaged before byte {file.tell()}")
         yield Frame(written[:covered], written[covered:])
 
 
@@ -226,17 +237,43 @@ def _commit(frame: Frame, path: Path) -> Commit:
     return Commit(written.entries, outbox, written.settled)
 
 
-def last_sequence(path: Path) -> int:
-    """The last sequence in a tail, 0 if it has no entry; raise StoreError if it is damaged or torn."""
-    last: Frame | None = None
-    with path.open("rb") as file:
-        for frame in frames(file):
-            last = frame
-    entries = _commit(last, path).entries if last else []
-    if last and not entries:  # the last commit settled only
-        commits, _ = read_tail(path)
-        entries = [commit.entries[-1] for commit in commits if commit.entries]
-    return entries[-1].sequence if entries else 0
+class TailEnd(NamedTuple):
+    """The last entry of a tail as far as it can be read, and what is wrong there, if anything is."""
+
+    sequence: int
+    is_torn: bool = False
+    is_damaged: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can be gone on with."""
+        return not self.is_torn and not self.is_damaged
+
+
+def tail_end(store: Path, snapshot: int) -> TailEnd:
+    """Where the tail after a snapshot ends; one that is not there ends with the snapshot, and is torn."""
+    sequence, last = snapshot, Frame(b"", b"")
+    path = tail_path(store, snapshot)
+    if not path.exists():
+        return TailEnd(snapshot, is_torn=True)
+    is_torn = is_damaged = False
+    try:
+        with path.open("rb") as file:
+            for frame in frames(file):
+                last = frame if len(frame.value) > SMALLEST_WITH_ENTRY else last
+    except TornError:
+        is_torn = True
+    except StoreError:
+        is_damaged = True
+    if last.value:
+        entries = _decoded(_written, last.value, path).entries
+        sequence = entries[-1].sequence if entries else _last_of_all(path, snapshot)
+    return TailEnd(sequence, is_torn, is_damaged)
+
+
+def _last_of_all(path: Path, snapshot: int) -> int:
+    commits, _ = read_tail(path)
+    return max((commit.entries[-1].sequence for commit in commits if commit.entries), default=snapshot)
 
 
 class Tail:

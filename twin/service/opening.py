@@ -94,32 +94,22 @@ def _unfinished(path: Path) -> Path:
 def _tail_continued(store: SqliteStore) -> list[str]:
     """Go on with the tail if it ends where the store ends; else begin anew with a snapshot.
 
-    After a crash the tail may lack the last commit, which is in the store; that is nothing to tell of.
+    After a crash the tail may be torn or lack the last commit, which is in the store: nothing to tell of.
     """
-    path, last = store.path, store.bounds().last
+    path = store.path
     marks = backup.numbered(path, "snapshot")
-    end = _tail_end(path, marks[-1]) if marks else None
+    end = backup.tail_end(path, marks[-1]) if marks else None
     try:
-        if end == last:
+        if end is not None and end.is_whole and end.sequence == store.bounds().last:
             store.begin_tail(is_new=False)
             return []
         store.snapshot()
     except StoreError as error:
         store.trouble = str(error)
         return [store.trouble]
-    is_whole = end is not None or not marks
-    return [] if is_whole else [f"the tail of {path} was not whole; a new snapshot takes its place"]
-
-
-def _tail_end(path: Path, snapshot: int) -> int | None:
-    """The last sequence that snapshot and tail have, None if the tail is damaged or missing."""
-    tail = backup.tail_path(path, snapshot)
-    if not tail.exists():
-        return None
-    try:
-        return backup.last_sequence(tail) or snapshot
-    except StoreError:
-        return None
+    if end is None or not end.is_damaged:
+        return []
+    return [f"the tail of {path} was damaged; a new snapshot takes its place"]
 
 
 # is it whole? --------------------------------------------------------------------------------------------
@@ -175,10 +165,10 @@ def _length_problem(history: SqliteHistory) -> str:
     if count != bounds.last - bounds.first + 1:
         return f"its journal has {count} entries between {bounds.first} and {bounds.last}"
     marks = backup.numbered(history.path, "snapshot")
-    end = _tail_end(history.path, marks[-1]) if marks else None
-    if marks and max(end or 0, marks[-1]) > bounds.last:
+    end = backup.tail_end(history.path, marks[-1]).sequence if marks else 0
+    if end > bounds.last:
         return (
-            f"it ends at entry {bounds.last}, but entry {max(end or 0, marks[-1])} was accepted"
+            f"it ends at entry {bounds.last}, but entry {end} was accepted"
             " (its write-ahead log is missing or cut)"
         )
     return ""

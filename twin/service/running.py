@@ -20,7 +20,7 @@ from twin.service.stored import opened
 from twin.service.target import Target
 from twin.service.tokens import Keyring, new_token, read_tokens
 from twin.service.web import Tls, WebServer, check_certificate, is_loopback, listening
-from twin.state.journal import load
+from twin.state.journal import Retention, load
 from twin.state.memory_store import MemoryStore
 from twin.state.standard import TwinSettings, standard_twins
 from twin.state.twins import Twins
@@ -31,6 +31,8 @@ ADMIN: Final = "admin"
 PRIVATE: Final = 0o700
 OWNER_ONLY: Final = 0o600
 MEMORY: Final = "memory"
+MEMORY_ENTRIES: Final = 100_000
+"""Of the journal, if there is no store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +229,7 @@ class Running:
     def _opened_store(self) -> Keeps:
         store = self.options.store
         if store == MEMORY:
-            return MemoryStore()
+            return MemoryStore(Retention(entries=MEMORY_ENTRIES))
         if "://" in store and not store.startswith("postgres"):
             scheme = store.partition("://")[0]
             raise InputError(f"a store is a file, 'memory' or postgresql://..., not {scheme}://")

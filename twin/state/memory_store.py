@@ -20,11 +20,12 @@ from twin.state.journal import (
 )
 from twin.state.records import Transaction
 
+KEPT_MARKS = 4
 Rows: TypeAlias = dict[str, dict[str, bytes]]
 
 
 class MemoryStore:
-    """Keeps everything in this process; `retention` bounds the journal, tended with each snapshot."""
+    """Keeps everything in this process; `retention` bounds the journal."""
 
     def __init__(self, retention: Retention = EVERYTHING) -> None:
         self.retention = retention
@@ -56,7 +57,10 @@ class MemoryStore:
             self.waiting.pop(number, None)
 
     def tend(self) -> None:
-        """Nothing can wait here."""
+        """Take a snapshot, and so let old entries go, when there are twice as many as are to be kept."""
+        wanted = self.retention.entries
+        if wanted is not None and len(self.journal) >= 2 * max(wanted, 1):
+            self.snapshot()
 
     def close(self) -> None:
         """Nothing is held."""
@@ -115,6 +119,7 @@ class MemoryStore:
             del self.journal[: until - self.forgotten]
             self.forgotten = until
             self.marks = [each for each in self.marks if each[0].sequence >= until]
+            del self.marks[:-KEPT_MARKS]
 
 
 def _is_wanted(entry: Entry, wanted: Wanted) -> bool:
