@@ -190,7 +190,8 @@ class Writer:
         *,
         timeout_s: float = 1.0,
     ) -> None:
-        """Hand over a message; `on_kept` is called on the writer's thread once what it changed is kept.
+        """Hand over a message; `on_kept` is called on the writer's thread once what it changed is kept, or
+        once it is clear that it changes nothing because a component fails at it.
 
         Raises BusyError if there is no room in the queue in time.
         """
@@ -292,7 +293,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001  (it belongs to whoever asked)
             if request.future is None:
                 self._failed(f"a message could not be handled: {type(error).__name__}: {error}")
-                _answer(request, None)  # it would fail again, so whoever brought it must not bring it again
+                if request.on_kept is not None:  # it would fail again, so nobody must bring it again
+                    self._tell(request.on_kept)
             else:
                 self.counts.failed += 1
                 _fail(request, error)

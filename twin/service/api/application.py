@@ -35,7 +35,7 @@ def application(service: TwinService, settings: ApiSettings) -> App:
     """The API as an ASGI application. It needs nothing from elsewhere: there are no pages, only JSON."""
     app = FastAPI(
         title="Windtunnel twin service",
-        version=settings.version,
+        version=settings.version or "0",
         description="Registry, shadows, alarms, commands, jobs. Bearer tokens of three roles.",
         docs_url=None,
         redoc_url=None,
