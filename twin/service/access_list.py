@@ -14,11 +14,12 @@ from typing import Any, Final
 from twin.state.records import Change, Records
 from twin.state.registry.access import grants_of
 from twin.state.registry.certificates import CERTIFICATE
+from twin.state.registry.connectivity import SIM
 from twin.state.registry.policies import CLIENT, POLICY
 from twin.state.registry.things import GROUP, THING
 
 FOR_EVERYBODY: Final = frozenset({POLICY, GROUP})
-FOR_SOME: Final = frozenset({THING, CLIENT, CERTIFICATE})
+FOR_SOME: Final = frozenset({THING, CLIENT, CERTIFICATE, SIM})
 
 
 @dataclass(slots=True)
@@ -76,6 +77,8 @@ def _concerned(change: Change, records: Records) -> Iterator[str]:
             yield about.thing
         elif change.kind == THING and about.via:
             yield about.via
+        elif change.kind == SIM:
+            yield about.thing
     if change.kind == THING:
         certificates = records.of(CERTIFICATE).values()
         yield from (each.common_name for each in certificates if each.thing == change.key)

@@ -11,6 +11,7 @@ from twin.state.commands import Commands
 from twin.state.jobs import Jobs
 from twin.state.performing import Performer, kinds_of, shadow_value
 from twin.state.records import Component, Records
+from twin.state.registry.connectivity import Connectivity
 from twin.state.registry.issuing import Issuer, SimulatedIssuer
 from twin.state.registry.provisioning import Provisioning
 from twin.state.registry.registry import Registry
@@ -56,12 +57,13 @@ class TypeAges:
 def standard_twins(settings: TwinSettings | None = None) -> Twins:
     """Sessions come first: others ask them who is there. Rules come last: they see what a message changed."""
     wanted = settings or TwinSettings()
-    registry = Registry()
+    registry = Registry(frozenset(wanted.types))
     shadows, alarms, commands = Shadows(wanted.shadows, TypeSchema(wanted.types)), Alarms(), Commands()
     perform = Performer(shadows, alarms, commands)
     components: list[Component] = [
         Sessions(),
         registry,
+        Connectivity(),
         Provisioning(wanted.issuer, registry, gives_keys=wanted.gives_keys, secret=wanted.secret),
         TelemetryKeeper(wanted.types),
         shadows,

@@ -10,6 +10,7 @@ from twin.service.api.callers import Callers
 from twin.service.api.view import twin_of
 from twin.service.service import TwinService
 from twin.service.tokens import Token
+from twin.state.jobs import Jobs
 from twin.state.journal import Entry, Wanted, sequence_at
 from twin.state.records import Transaction
 from twin.state.registry.registry import Registry
@@ -27,7 +28,7 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Things are found by viewers and changed by admins."""
     router, registry = APIRouter(prefix="/v1", tags=["things"]), component(service.twins, Registry)
     viewer, admin = callers.at_least("viewer"), callers.at_least("admin")
-    ages = TypeAges(component(service.twins, TelemetryKeeper).types)
+    ages, jobs = TypeAges(component(service.twins, TelemetryKeeper).types), component(service.twins, Jobs)
 
     @router.get("/things", response_class=Json)
     async def find_things(
@@ -70,8 +71,13 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def remove_thing(
         thing: str, caller: Annotated[Token, Depends(admin)], version: Version = None
     ) -> Json:
-        """Forget the thing and its relationships; its certificates hold no longer."""
-        await kept(service.change(lambda each: registry.remove(thing, each, version=version, by=caller.name)))
+        """Forget the thing, its relationships and its jobs; its certificates hold no longer."""
+
+        def forget(transaction: Transaction) -> None:
+            registry.remove(thing, transaction, version=version, by=caller.name)
+            jobs.forget_thing(thing, transaction)
+
+        await kept(service.change(forget))
         return Json({"removed": thing})
 
     router.include_router(_history_routes(service, callers))

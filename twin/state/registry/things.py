@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import field
 
-from twin.errors import InputError
+from twin.errors import RefusedError
 from twin.state.records import Record
 
 THING: Final = "thing"
@@ -27,12 +27,8 @@ _WORD: Final = re.compile(r"[^\s/+#$\x00-\x1f]{1,128}")
 _STATES: Final = ("planned", "active", "disabled", "retired")
 
 
-class RegistryError(InputError):
+class RegistryError(RefusedError):
     """What the registry refuses; `code` is the HTTP status that says it: 400, 403, 404 or 409."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Thing(Record, frozen=True):
