@@ -82,21 +82,6 @@ def test_a_csv_is_a_recording_too(folder, capsys):
     assert [each["by"] for each in found["events"]] == ["time", "message"]
 
 
-def test_a_journal_is_a_recording_too(folder, capsys):
-    """Telemetry records become messages again, at the place that the registry says."""
-    telemetry = {"values": {"temp": [71, 9.5, 10.0], "smoke": [0.4, 9.5, 10.0], "old": [1, 1.0, 1.0]}}
-    entries = [
-        {"at_s": 0.0, "what": "put", "kind": "thing", "key": "a", "record": {"type": "sensor", "site": "s"}},
-        {"at_s": 10.0, "what": "put", "kind": "telemetry", "key": "a", "record": telemetry},
-        {"at_s": 11.0, "what": "remove", "kind": "telemetry", "key": "a", "record": None},
-    ]
-    (folder / "journal.jsonl").write_text("\n".join(map(json.dumps, entries)), encoding="utf-8")
-    code, out, _ = run(
-        capsys, "test", "my.rules", "--data", "journal.jsonl", "--until", "60", "--expect", "1"
-    )
-    assert (code, out.splitlines()[0]) == (0, "      12.000  FIRED   hot  a (by time)")
-
-
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

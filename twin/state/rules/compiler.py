@@ -107,6 +107,9 @@ class Compiler:
         return ast.Call(func=self._global(work), args=list(args), keywords=[], **_AT)
 
     def _is(self, left: ast.expr, right: ast.expr) -> ast.expr:
+        """Identity; a literal on the left is reached by a name, as Python warns of it."""
+        if isinstance(left, ast.Constant) and not isinstance(left.value, bool | None):
+            left = self._global(left.value)
         return ast.Compare(left=left, ops=[ast.Is()], comparators=[right], **_AT)
 
     def _if(self, test: ast.expr, then: ast.expr, otherwise: ast.expr) -> ast.expr:

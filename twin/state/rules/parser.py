@@ -24,6 +24,7 @@ MOST_RULES: Final = 1_000
 MOST_PROBLEMS: Final = 200
 
 _HEAD: Final = re.compile(r"^[ \t]*RULE\b", re.IGNORECASE | re.MULTILINE)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _REMARK: Final = re.compile(r"--[^\n]*")
 _NAMES: Final = {
     "NAME": "a name", "STRING": "a text in quotes", "NUMBER": "a number", "DURATION": "a duration such as 2s",
@@ -42,6 +43,9 @@ def parse_rules(text: str, name: str = "") -> list[Rule]:
     if len(text) > LONGEST_FILE:
         message = f"the file has {len(text):,} characters; the limit is {LONGEST_FILE:,}"
         raise RulesError([Problem(message, 0, 1)], text[:200], name)
+    if (half := _SURROGATE.search(text)) is not None:
+        message = f"U+{ord(half[0]):04X} is half of a character"
+        raise RulesError([Problem(message, half.start(), half.end())], text, name)
     for start, end in _pieces(text, problems):
         try:
             rules.append(_parse_one(text, start, end))

@@ -1,14 +1,13 @@
 """Messages that were recorded, told to rules once more: every firing, and why, without anything being done.
 
 A recording is JSON lines or CSV. A line has `at_s` (seconds) or `ts` (milliseconds), `topic` and `payload`;
-in a CSV every further column is a field of the payload. The journal of a twin store, exported as JSON lines,
-is one too: its telemetry is made into messages again.
+in a CSV every further column is a field of the payload. An export of a twin store's journal is one too.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -124,13 +123,11 @@ def kinds_in(recording: Iterable[Recorded]) -> dict[str, str]:
 def read_lines(lines: Iterable[str], name: str = "") -> list[Recorded]:
     """The messages of JSON lines, by time. Raises InputError with the line that is none."""
     found: list[Recorded] = []
-    things: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            entry = msgspec.json.decode(line)
-            found += _of_entry(entry, things) if isinstance(entry, dict) and "kind" in entry else [_of(entry)]
+            found.append(_of(msgspec.json.decode(line)))
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, InputError) as error:
             raise InputError(f"{name or 'data'}:{number}: {_reason(error)}") from error
         if len(found) > MOST_LINES:
@@ -161,27 +158,6 @@ def _time_of(entry: Mapping[str, Any]) -> float:
         if entry.get(column) not in (None, ""):
             return float(entry[column]) / scale
     raise InputError("no time: expected at_s (seconds) or ts (milliseconds)")
-
-
-def _of_entry(entry: Mapping[str, Any], things: dict[str, tuple[str, str]]) -> Iterator[Recorded]:
-    """An entry of a journal: what a thing is, or the telemetry that it sent at this time."""
-    record, key, at_s = entry.get("record"), str(entry.get("key", "")), float(entry["at_s"])
-    if entry["kind"] == "thing" and isinstance(record, dict):
-        things[key] = (str(record.get("site", "")), str(record.get("type", "")))
-    if entry["kind"] != "telemetry" or not isinstance(record, dict):
-        return
-    site, kind = things.get(key, ("", ""))
-    said: dict[str, Any] = {}
-    for name, (value, event_s, received_s) in record.get("values", {}).items():
-        if received_s != at_s:
-            continue
-        if name.startswith("event/"):
-            payload = {"ts": round(event_s * 1000.0), **(value if isinstance(value, dict) else {})}
-            yield Recorded(at_s, f"site/{site}/{kind}/{key}/{name}", msgspec.json.encode(payload))
-        else:
-            said |= {"ts": round(event_s * 1000.0), name: value}
-    if said:
-        yield Recorded(at_s, f"site/{site}/{kind}/{key}/telemetry", msgspec.json.encode(said))
 
 
 def read_csv(lines: Iterable[str], name: str = "") -> list[Recorded]:
