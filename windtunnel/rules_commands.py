@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EPILOG: Final = """\
 examples:
+  windtunnel rules new fire                                fire.rules and fire.jsonl to start from
   windtunnel rules check fire.rules                        all mistakes at once, with their places
   windtunnel rules explain fire.rules                      what each rule does, in English
   windtunnel rules test fire.rules --data day.jsonl        every firing, also those between messages
@@ -40,6 +41,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = rules.add_subparsers(dest="rules_action", required=True, metavar="ACTION")
+    new = actions.add_parser("new", help="write example rules, and recorded messages to test them with")
+    new.add_argument("name", help="of the new files, for example fire")
     check = actions.add_parser("check", help="check rule files; all mistakes at once, with their places")
     check.add_argument("files", nargs="+", metavar="FILE")
     check.add_argument("--format", choices=("text", "json"), default="text")
@@ -69,7 +72,22 @@ def _add_test(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def rules(options: argparse.Namespace) -> int:
     """Do what was asked of the rules."""
-    return {"check": _check, "explain": _explain, "test": _test}[options.rules_action](options)
+    actions = {"new": _new, "check": _check, "explain": _explain, "test": _test}
+    return actions[options.rules_action](options)
+
+
+def _new(options: argparse.Namespace) -> int:
+    from importlib.resources import files
+
+    data = files("twin.state.rules").joinpath("data")
+    made = {Path(f"{options.name}{end}"): data.joinpath(f"example{end}") for end in (".rules", ".jsonl")}
+    for path in made:
+        if path.exists():
+            raise InputError(f"{path} is there already; choose another name")
+    for path, example in made.items():
+        path.write_text(example.read_text("utf-8").replace("NAME", Path(options.name).name), "utf-8")
+        print(f"wrote {path}")
+    return MET
 
 
 def _check(options: argparse.Namespace) -> int:

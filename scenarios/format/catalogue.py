@@ -20,7 +20,8 @@ class Description:
     `options` is a data class whose init fields are its options, but for those in `given`, which the wiring
     fills in. `measures` are observed by it, `senses` is what it cannot work without. A node must reach one
     node of the kinds in `reaches`, and every node that one of the options in `names_nodes` (written keys)
-    names. `names_files` are options that name a file, each with what the file holds, or one of `built_in`.
+    names. `names_files` are options that name a file, each with what the file holds, or one of `built_in`;
+    what is in `of_built_in` (written keys) goes with those only.
     """
 
     options: type
@@ -31,6 +32,7 @@ class Description:
     senses: tuple[str, ...] = ()
     names_files: Mapping[str, FileContent] = field(default_factory=dict)
     built_in: frozenset[str] = frozenset()
+    of_built_in: frozenset[str] = frozenset()
 
     @property
     def form(self) -> Options:

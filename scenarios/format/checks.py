@@ -129,6 +129,13 @@ class SystemChecks:
                 if node not in self._nodes:
                     self._unknown("E021", path, "node", node, self._nodes)
 
+    def _check_alone(self, path: Keys, written: Mapping[str, Any], known: Description, key: str) -> None:
+        """Options of what is built in do nothing for a file, so nobody should think they do."""
+        for other in sorted(known.of_built_in & set(written)):
+            message = f"'{other}' goes with the built-in '{key}: {min(known.built_in)}' only"
+            related = [Related(self.draft.value_at((*path, key)), "the file")]
+            self._report(self.draft.key_at((*path, other)), "E052", message, related=related)
+
     def _check_fleets(self) -> None:
         for name, fleet in self.parts.fleets.items():
             path = ("fleets", name)
@@ -256,6 +263,7 @@ class SystemChecks:
             name = written.get(key)
             if isinstance(name, str) and name not in known.built_in:
                 self._check_file((*path, key), name, content)
+                self._check_alone(path, written, known, key)
         for key in sorted(known.names_nodes & set(written)):
             names = written[key] if isinstance(written[key], list) else [written[key]]
             for name in names:

@@ -160,12 +160,8 @@ def _rule_engine(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
 
 def _rules(around: Surroundings, site: str, options: Mapping[str, Any], fire: Mapping[str, Any]) -> RuleSet:
     """The built-in rules with their options, or those of a file, whose text assembly has read."""
-    name = options.get("rules", FIRE)
-    if name == FIRE:
+    if options.get("rules", FIRE) == FIRE:
         return FireRules(devices=dict(around.devices), **fire)
-    if fire:
-        node, known = around.member.node, ", ".join(sorted(fire))
-        raise InputError(f"node {node!r} runs the rules of {name!r}; only the rules 'fire' have {known}")
     place = "cloud" if around.is_in_cloud else "edge"
     return LanguageRules(compiled(options[RULE_TEXT]), place, dict(around.devices), site)
 

@@ -21,13 +21,15 @@ from network.record import read_trace
 from network.stages.trace import Trace
 from scenarios.format import schema
 from scenarios.format.catalogue import Description, FileContent
+from scenarios.format.options import options_of
 from scenarios.wiring.hardware import hardware_measures
 from scenarios.wiring.linking import place_of
 from scenarios.wiring.members import Member
-from scenarios.wiring.nodes import FIRE, NODE_KINDS
+from scenarios.wiring.nodes import FIRE, NODE_KINDS, wired_fields
 from scenarios.wiring.rule_files import read_rule_file, sinks_of
 from scenarios.wiring.timeline import FAULT_PARAMETERS
 from twin.errors import InputError
+from twin.state.rules.fire import FireRules
 
 LEAST_JSON_BYTES: Final = len(b'{"ts":0,"a":0}')
 
@@ -60,6 +62,9 @@ _NAMES_FILES: Final[dict[str, dict[str, FileContent]]] = {
     "rule_engine": {"rules": "rules"},
 }
 _BUILT_IN: Final[dict[str, frozenset[str]]] = {"rule_engine": frozenset({FIRE})}
+_OF_BUILT_IN: Final[dict[str, frozenset[str]]] = {
+    "rule_engine": frozenset(options_of(FireRules, wired_fields(FireRules)).keys)
+}
 _READERS: Final[dict[FileContent, Callable[[Path], object]]] = {
     "scene": load_scene,
     "trace": lambda path: Trace(read_trace(path)),
@@ -110,6 +115,7 @@ class Vocabulary:
                 names_nodes=_NAMES_NODES.get(name, frozenset()),
                 names_files=_NAMES_FILES.get(name, {}),
                 built_in=_BUILT_IN.get(name, frozenset()),
+                of_built_in=_OF_BUILT_IN.get(name, frozenset()),
             )
             for name, kind in NODE_KINDS.items()
         }

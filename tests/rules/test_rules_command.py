@@ -127,3 +127,16 @@ def test_explain_speaks_english(capsys):
     assert "two (at the edge only)" in run(capsys, "explain", "my.rules")[1]
     code, _, err = run(capsys, "explain", "my.rules", "hat")
     assert (code, "did you mean 'hot'?" in err) == (2, True)
+
+
+def test_new_writes_rules_and_messages_that_fire(tmp_path, monkeypatch, capsys):
+    """Files that are there are not written over."""
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "new", "fire")[0] == 0
+    things = ["--thing", "boom_gate/gate-1", "--thing", "sounder/horn-1"]
+    code, out, _ = run(capsys, "test", "fire.rules", "--data", "fire.jsonl", *things, "--until", "9000")
+    fired = [(line.split()[2], line.split()[0]) for line in out.splitlines() if " FIRED " in line]
+    assert code == 0
+    assert {name for name, _ in fired} == {"fire_gate", "confirmed", "levels", "silent_detector"}
+    code, _, err = run(capsys, "new", "fire")
+    assert (code, "is there already" in err) == (2, True)

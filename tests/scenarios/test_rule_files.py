@@ -3,11 +3,9 @@
 import pytest
 
 from scenarios.format.issues import ScenarioError
-from scenarios.judging.runner import replicate
 from scenarios.shipped import load
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.members import scenes_of
-from twin.errors import InputError
 
 SITE = """\
 scenario: 1
@@ -107,6 +105,5 @@ def test_a_sink_is_a_node_of_the_scenario(write):
 
 def test_options_of_the_built_in_rules_do_nothing_for_others(write):
     """So they are refused, not passed over."""
-    scenario = write(old="rules: my.rules", new="rules: my.rules, confirm: single")
-    with pytest.raises(InputError, match="only the rules 'fire' have confirm"):
-        replicate(scenario.variants[0], 1)
+    with pytest.raises(ScenarioError, match="'confirm' goes with the built-in 'rules: fire' only"):
+        write(old="rules: my.rules", new="rules: my.rules, confirm: single")
