@@ -187,7 +187,7 @@ class ShadowDevice:
     def _start(self, context: Context) -> Iterator[Effect]:
         self.state = {name: each.first for name, each in self.properties.items()} | dict(self.begins)
         for name, each in self.properties.items():
-            yield from each.moved(each.first)
+            yield from each.moved(self.state[name])
             gap_s = each.gap_s(context)
             if each.every_s and not each.toggles_every_s:
                 gap_s = context.random.uniform(0.0, gap_s)
