@@ -9,10 +9,11 @@ from typing import Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import Endpoint
-from twin.live.wires import encode_connect, tls_of, why
+from twin.live.wires import encode_connect, tls_of
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
 from twin.mqtt.packets import ACCEPTED, Connack, Connect, connect_message, read_connack
+from twin.mqtt.trouble import why
 
 TIMEOUT_S: Final = 5.0
 CONNACK: Final = 0x20

@@ -27,6 +27,7 @@ from twin.live.pacer import SocketPacer
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
 from twin.mqtt.packets import Version, connect_message, read_connect
+from twin.mqtt.trouble import why
 
 RECEIVE_BYTES: Final = 65_536
 UNSENT_LIMIT_BYTES: Final = 4_194_304
@@ -246,15 +247,3 @@ def tls_of(endpoint: Endpoint) -> ssl.SSLContext:
     if endpoint.certificate is not None:
         context.load_cert_chain(endpoint.certificate, endpoint.key)
     return context
-
-
-def why(error: Exception) -> str:
-    """What went wrong with a connection, in words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the broker's certificate does not hold: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    if isinstance(error, CodecError):
-        return f"what listens there speaks no MQTT ({error})"
-    names = {errno.ECONNREFUSED: "connection refused", errno.ECONNRESET: "connection reset"}
-    return names.get(getattr(error, "errno", None) or 0, "") or getattr(error, "strerror", "") or str(error)

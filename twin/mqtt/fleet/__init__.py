@@ -1,0 +1,1 @@
+"""Tens of thousands of MQTT clients in one thread, on one poller."""
