@@ -55,6 +55,16 @@ class LiveRun(msgspec.Struct, frozen=True):
     links: str = "in-driver"
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A live run that is about to start, for whoever wants to change it while it runs."""
+
+    assembly: Assembly
+    pacer: SocketPacer
+    wire: WireLevel | None
+    fleets: Mapping[str, list[NodeId]]
+
+
 @dataclass(slots=True)
 class LiveBroker:
     """A bound node: its behaviour, and the sockets behind it."""
@@ -71,7 +81,7 @@ def run_live(
     duration_s: float | None = None,
     links: Level = "in-driver",
     is_traced: bool = True,
-    on_start: Callable[[Assembly, SocketPacer], None] | None = None,
+    on_start: Callable[[Running], None] | None = None,
 ) -> LiveRun:
     """Run a variant once in wall time with these nodes bound to real brokers, and judge it.
 
@@ -106,7 +116,7 @@ def run_live(
     is_whole = True
     try:
         if on_start is not None:
-            on_start(assembly, pacer)
+            on_start(Running(assembly, pacer, wire, blueprint.fleets))
         if wire is not None:
             wire.start()
         pacer.restart()

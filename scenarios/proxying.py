@@ -149,18 +149,36 @@ class ProxyRun:
         self.told(self.proxy.timeline.now, f"{name} ends")
 
 
+def read_entry(text: str) -> dict[str, Any]:
+    """A timeline entry from text as a scenario has it; a bare word is a fault's name. Raises InputError."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{text!r} is no timeline entry: {str(error).splitlines()[0]}") from None
+    if isinstance(found, str):
+        found = {"fault": found}
+    if not isinstance(found, dict) or "fault" not in found:
+        raise InputError(f"{text!r} is no timeline entry; write '{{at: 10 s, for: 30 s, fault: partition}}'")
+    return found
+
+
 def _entry(written: Mapping[str, Any]) -> schema.TimelineEntry:
     """A timeline entry, aimed at the one link there is unless it says otherwise."""
+    form = FAULT_FORMS.get(str(written.get("fault")))
+    if form is None or set(schema.FAULT_TARGETS) & set(written):
+        return checked_entry(written)
+    aim = {"between": [CLIENT, SERVER]} if form.acts_on == "groups" else {"link": LINK}
+    return checked_entry({**written, **aim})
+
+
+def checked_entry(written: Mapping[str, Any]) -> schema.TimelineEntry:
+    """A timeline entry of one fault. Raises InputError with what is wrong, and the nearest name."""
     name = written.get("fault")
-    form = FAULT_FORMS.get(str(name))
-    if form is None:
+    if str(name) not in FAULT_FORMS:
         near = suggestion(str(name), FAULT_FORMS)
         raise InputError(f"unknown fault {name!r}; {near or 'known: ' + ', '.join(FAULT_FORMS)}")
-    aimed = dict(written)
-    if not set(schema.FAULT_TARGETS) & set(written):
-        aimed |= {"between": [CLIENT, SERVER]} if form.acts_on == "groups" else {"link": LINK}
     try:
-        return schema.TimelineEntry.model_validate(aimed)
+        return schema.TimelineEntry.model_validate(dict(written))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from scenarios.format.loading import ScenarioFile, Variant
     from scenarios.live import LiveRun
     from twin.live.endpoint import Endpoint
+    from twin.service.brokers import RunningBroker
 
-LIVE: Final = "live.json"
+LIVE, TIMELINE = "live.json", "timeline.yaml"
 BROKER_KIND: Final = "mqtt_broker"
 PASSWORD_VARIABLE: Final = "WINDTUNNEL_PASSWORD"  # noqa: S105  (the name of a variable)
 EXAMPLES: Final = """\
@@ -63,6 +65,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     live.add_argument("--cert", metavar="FILE", help="our certificate")
     live.add_argument("--key", metavar="FILE", help="its key")
     live.add_argument("--password-file", metavar="FILE", help="file with the password and nothing else")
+    live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
     live.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -70,16 +73,29 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def live(options: argparse.Namespace) -> int:
     """Run once, keep the results, and say for each requirement whether it was met."""
     from scenarios.archive import Archive
+    from scenarios.control import Desk
     from scenarios.judging.runner import Findings, Plan, VariantRun, tests_of
-    from scenarios.live import run_live
+    from scenarios.live import Running, run_live
+    from scenarios.live_control import LiveControl
     from scenarios.shipped import load
     from scenarios.store import write
     from twin.units import parse
+    from windtunnel.proxy_commands import tell
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     duration_s = parse("time", options.duration) if options.duration else None
-    with _brokers(variant, options) as bindings:
+    with _brokers(variant, options) as running, ExitStack() as desks:
+        bindings = {node: each.endpoint for node, each in running.items()}
+        controls: list[LiveControl] = []
+
+        def on_start(run: Running) -> None:
+            control = LiveControl(run.assembly, run.pacer, run.wire, run.fleets, running, tell)
+            controls.append(control)
+            _stop_on_ctrl_c(run.pacer.stop)
+            if options.control:
+                desks.callback(Desk(Path(options.control), run.pacer.call, control.actions).close)
+
         archive = Archive.open(Path(options.runs), scenario, Plan([variant.name], 1, options.seed, 1))
         try:
             found = run_live(
@@ -88,7 +104,7 @@ def live(options: argparse.Namespace) -> int:
                 seed=options.seed,
                 duration_s=duration_s,
                 links=options.links,
-                on_start=lambda _assembly, pacer: _stop_on_ctrl_c(pacer.stop),
+                on_start=on_start,
             )
         except BaseException:
             archive.discard()
@@ -96,6 +112,8 @@ def live(options: argparse.Namespace) -> int:
     run = VariantRun(variant, tests_of(variant))
     run.take(found.outcome)
     archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
+    if controls and controls[0].happened:
+        write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
     write(archive.folder / LIVE, json.dumps(_live_figures(found), indent=1).encode())
     print(json.dumps(_as_json(found)) if options.json else _shown(found, scenario, variant, archive.folder))
     if not found.is_whole:
@@ -114,7 +132,7 @@ def _stop_on_ctrl_c(stop: Any) -> None:
 
 
 @contextmanager
-def _brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[str, Endpoint]]:
+def _brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[str, RunningBroker]]:
     """Every broker node with its real broker; what we started ends with the context."""
     from twin.service.brokers import broker
 
@@ -133,12 +151,13 @@ def _brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[
         running = {node: stack.enter_context(broker(wanted)) for node, wanted in asked.items()}
         for node, each in running.items():
             print(f"{node}: {each.name} at {each.endpoint.url}", file=sys.stderr, flush=True)
-        yield {node: _with_options(each.endpoint, options) for node, each in running.items()}
+        yield {
+            node: dataclasses.replace(each, endpoint=_with_options(each.endpoint, options))
+            for node, each in running.items()
+        }
 
 
 def _with_options(endpoint: Endpoint, options: argparse.Namespace) -> Endpoint:
-    import dataclasses
-
     files = {"ca": options.ca, "certificate": options.cert, "key": options.key}
     for name, path in files.items():
         if path is not None and not Path(path).is_file():

@@ -28,6 +28,7 @@ examples:
 
 faults are those of a scenario's timeline: windtunnel explain partition
 """
+ORDERS: Final = ("begin", "end", "pause", "resume", "kill", "restart", "status", "stop")
 FIGURES: Final = {
     "round_trip": "round_trip",
     "delay": "delay",
@@ -68,9 +69,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     proxy.add_argument("--for", dest="duration", metavar="TIME", help="stop by itself after this time")
     proxy.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     proxy.add_argument("--json", action="store_true", help="print what was carried as JSON")
-    control = commands.add_parser("control", help="change the faults of a running proxy")
+    control = commands.add_parser("control", help="change a live run or a proxy while it runs")
     control.add_argument("socket", metavar="FILE", help="the socket file given to --control")
-    control.add_argument("action", choices=("begin", "end", "status", "stop"))
+    control.add_argument("action", choices=ORDERS)
     control.add_argument(
         "what", nargs="?", default="", help="a timeline entry without `at`, or a fault's name"
     )
@@ -82,7 +83,7 @@ def proxy(options: argparse.Namespace) -> int:
     from scenarios.proxying import ProxyRun
     from twin.units import parse
 
-    run = ProxyRun(_plan(options), _tell)
+    run = ProxyRun(_plan(options), tell)
     if options.duration:
         run.proxy.call_at(parse("time", options.duration), run.proxy.stop)
     desk = Desk(Path(options.control), run.proxy.call, _actions(run)) if options.control else None
@@ -112,8 +113,10 @@ def control(options: argparse.Namespace) -> int:
 
 
 def _actions(run: ProxyRun) -> dict[str, Any]:
+    from scenarios.proxying import read_entry
+
     def begin(what: str) -> dict[str, Any]:
-        return {"began": run.begin(_entry(what))}
+        return {"began": run.begin(read_entry(what))}
 
     def end(what: str) -> dict[str, Any]:
         run.end(what)
@@ -127,7 +130,7 @@ def _actions(run: ProxyRun) -> dict[str, Any]:
 
 
 def _plan(options: argparse.Namespace) -> ProxyPlan:
-    from scenarios.proxying import ProxyPlan, link_of
+    from scenarios.proxying import ProxyPlan, link_of, read_entry
 
     link, metros = link_of(options.link)
     link |= {
@@ -139,26 +142,11 @@ def _plan(options: argparse.Namespace) -> ProxyPlan:
         listen=_address(options.listen, "--listen", lowest=0),
         to=_address(options.to, "--to"),
         link=link,
-        timeline=[_entry(text) for text in options.fault],
+        timeline=[read_entry(text) for text in options.fault],
         is_datagrams=options.udp,
         seed=options.seed,
         **({"metros": metros} if metros else {}),
     )
-
-
-def _entry(text: str) -> Mapping[str, Any]:
-    """A timeline entry as a scenario writes it; a bare word is a fault's name."""
-    import yaml
-
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{text!r} is no timeline entry: {str(error).splitlines()[0]}") from None
-    if isinstance(found, str):
-        found = {"fault": found}
-    if not isinstance(found, dict) or "fault" not in found:
-        raise InputError(f"{text!r} is no timeline entry; write '{{at: 10 s, for: 30 s, fault: partition}}'")
-    return found
 
 
 def _address(text: str, option: str, lowest: int = 1) -> tuple[str, int]:
@@ -168,7 +156,8 @@ def _address(text: str, option: str, lowest: int = 1) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _tell(at_s: float, what: str) -> None:
+def tell(at_s: float, what: str) -> None:
+    """Say on standard error what has happened, and when."""
     print(f"{at_s:9.3f} s  {what}", file=sys.stderr, flush=True)
 
 

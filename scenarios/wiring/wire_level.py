@@ -82,6 +82,10 @@ class WireLevel:
                     self.proxy.call_at(began_s + at_s + entry.for_s, partial(self._do, fault.end))
         self._thread.start()
 
+    def on_its_thread(self, fault: Fault) -> Fault:
+        """The same fault, for another thread to begin and end."""
+        return _Handed(fault, self.proxy)
+
     def close(self) -> None:
         """Close every connection and end the thread."""
         if self._thread.is_alive():
@@ -103,6 +107,24 @@ class WireLevel:
             aim = Aim(entry, self._scenario, self.network, self._members, choice)
             found.append((entry, fault_of(number, entry, aim, self._streams, None)))
         return found
+
+
+class _Handed:
+    """A fault that the proxy's thread begins and ends, at the proxy's time."""
+
+    def __init__(self, fault: Fault, proxy: LinkProxy) -> None:
+        self._fault = fault
+        self._proxy = proxy
+
+    def begin(self, now: float) -> None:
+        """Begin soon."""
+        del now
+        self._proxy.call(lambda: self._fault.begin(self._proxy.timeline.now))
+
+    def end(self, now: float) -> None:
+        """End soon."""
+        del now
+        self._proxy.call(lambda: self._fault.end(self._proxy.timeline.now))
 
 
 def _linked(topology: Topology, broker: NodeId) -> list[NodeId]:

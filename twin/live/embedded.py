@@ -74,10 +74,14 @@ class EmbeddedBroker:
         return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
     def start(self) -> None:
-        """Start it and wait until clients can connect; raise MissingEnvironmentError if that fails."""
+        """Start it, the second time on the ports of the first, and wait until clients can connect.
+
+        Raises MissingEnvironmentError if that fails.
+        """
         if not is_installed():
             raise MissingEnvironmentError(f"the embedded broker is not installed; install it: {INSTALL}")
-        self.port, self.port_v5 = _free_port(), _free_port()
+        self.port = self.port or _free_port()
+        self.port_v5 = self.port_v5 or _free_port()
         with tempfile.TemporaryDirectory(prefix="windtunnel-") as folder:
             path = Path(folder) / "rumqttd.toml"
             path.write_text(_configuration(self.port, self.port_v5), encoding="utf-8")
@@ -89,6 +93,12 @@ class EmbeddedBroker:
                 start_new_session=True,
             )
             self._wait()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STOP_S)
 
     def stop(self) -> None:
         """End it."""

@@ -58,11 +58,29 @@ class SocketPacer:
         self.slips: list[tuple[float, float]] = []
         self.refused_count = 0
         self._is_stopping = False
+        self._paused_s: float | None = None
+        self._calls: deque[Callable[[], None]] = deque()
 
     @property
     def now(self) -> float:
-        """Seconds of the run that have passed on the wall."""
-        return self._clock() - self._origin_s
+        """Seconds of the run that have passed on the wall; pauses do not count."""
+        return self._clock() - self._origin_s if self._paused_s is None else self._paused_s
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the run's time stands still."""
+        return self._paused_s is not None
+
+    def pause(self) -> None:
+        """Let the run's time stand still; what arrives meanwhile waits."""
+        if self._paused_s is None:
+            self._paused_s = self.now
+
+    def resume(self) -> None:
+        """Let the run's time go on from where it stood."""
+        if self._paused_s is not None:
+            self._origin_s = self._clock() - self._paused_s
+            self._paused_s = None
 
     def restart(self) -> None:
         """Let the run's time begin now: what came before was preparation."""
@@ -96,6 +114,12 @@ class SocketPacer:
             self._waker.send(b"!")
         return True
 
+    def call(self, action: Callable[[], None]) -> None:
+        """Let the run's own thread call `action` soon, between two events; from any thread."""
+        self._calls.append(action)
+        with suppress(BlockingIOError, OSError):
+            self._waker.send(b"!")
+
     def stop(self) -> None:
         """Let the next wait raise Stopped; from any thread, or a signal handler."""
         self._is_stopping = True
@@ -112,9 +136,12 @@ class SocketPacer:
 
     def wait_until(self, due_s: float) -> Injected | None:
         """What arrives before `due_s`, or None when that time has come. Raises Stopped after `stop`."""
-        while not self._arrived:
+        while not self._arrived or self._paused_s is not None:
             if self._is_stopping:
                 raise Stopped
+            if self._paused_s is not None:
+                self._poll(LONGEST_WAIT_S)
+                continue
             wait_s = due_s - self.now
             if wait_s <= 0:
                 self._note(-wait_s)
@@ -150,6 +177,8 @@ class SocketPacer:
     def _take_inbox(self, _mask: int) -> None:
         with suppress(BlockingIOError):
             self._woken.recv(4096)
+        while self._calls:
+            self._calls.popleft()()
         with suppress(queue.Empty):
             while True:
                 self._arrived.append(self._inbox.get_nowait())

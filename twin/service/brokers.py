@@ -6,26 +6,33 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.embedded import INSTALL as EMBEDDED_INSTALL
 from twin.live.embedded import EmbeddedBroker, is_installed
 from twin.live.endpoint import Endpoint, endpoint
-from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto
+from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto, free_port
 
 MOSQUITTO, EMBEDDED, ANY = "mosquitto", "embedded", "any"
 OURS: Final = (ANY, MOSQUITTO, EMBEDDED)
 """What may be asked for besides a URL."""
 
 
-class RunningBroker(NamedTuple):
-    """A broker that can be used now; `pid` is that of our child, 0 for one that is not ours."""
+@dataclass(frozen=True, slots=True)
+class RunningBroker:
+    """A broker that can be used now; `child` is its process if it is ours."""
 
     endpoint: Endpoint
     name: str
-    pid: int
+    child: Mosquitto | EmbeddedBroker | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of our child; 0 if it does not run, or the broker is not ours."""
+        return 0 if self.child is None else self.child.pid
 
 
 def has_mosquitto() -> bool:
@@ -44,7 +51,7 @@ def broker(asked: str = ANY) -> Iterator[RunningBroker]:
     Raises MissingEnvironmentError, with the line to install, if there is none.
     """
     if asked not in OURS:
-        yield RunningBroker(endpoint(asked), "given", 0)
+        yield RunningBroker(endpoint(asked), "given")
     elif asked == MOSQUITTO or (asked == ANY and has_mosquitto()):
         with _mosquitto() as running:
             yield running
@@ -61,10 +68,10 @@ def broker(asked: str = ANY) -> Iterator[RunningBroker]:
 @contextmanager
 def _mosquitto() -> Iterator[RunningBroker]:
     folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
-    child = Mosquitto(folder, BrokerSettings(plain_port=0, is_durable=False))
+    child = Mosquitto(folder, BrokerSettings(plain_port=free_port()))
     try:
         child.start()
-        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.plain_port}"), MOSQUITTO, child.pid)
+        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.plain_port}"), MOSQUITTO, child)
     finally:
         child.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,6 +82,6 @@ def _embedded() -> Iterator[RunningBroker]:
     child = EmbeddedBroker()
     child.start()
     try:
-        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.port}"), EMBEDDED, child.pid)
+        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.port}"), EMBEDDED, child)
     finally:
         child.stop()
