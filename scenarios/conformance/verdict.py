@@ -139,13 +139,12 @@ def _got(expected: Tree | int, answer: tuple[str, bytes] | None, clock: Clock) -
         yield Difference("get", "an answer", "none")
         return
     topic, payload = answer
-    wanted = "get/rejected" if isinstance(expected, int) else "get/accepted"
+    document = {"code": expected} if isinstance(expected, int) else expected
+    wanted = "get/rejected" if "code" in document else "get/accepted"
     if topic != wanted:
         yield Difference("get", wanted, f"{topic} {_said_payload(payload)}")
-    elif isinstance(expected, int):
-        yield from _document(topic, {"code": expected}, payload, clock)
     else:
-        yield from _document(topic, expected, payload, clock)
+        yield from _document(topic, document, payload, clock)
 
 
 # documents -------------------------------------------------------------------------------------------

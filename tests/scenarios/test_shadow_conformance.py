@@ -104,6 +104,17 @@ def test_a_text_that_differs_is_told_apart():
     assert judged(case, "other", observed).verdict == "FAILED"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "verdict"), [(404, "ok"), ({"code": 404}, "ok"), ({}, "FAILED"), (400, "FAILED")]
+)
+def test_the_last_get_may_be_refused(wanted, verdict, tmp_path):
+    """A code, or a document with one, stands for a refusal."""
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps([{"id": "A", "when": {"op": "get"}, "get": wanted}]))
+    (result,) = run_engine(read_cases(path))
+    assert result.verdict == verdict
+
+
 @pytest.mark.parametrize("payload", [b"\xff", b"[1]", b'{"version":NaN}', b"{"])
 def test_an_answer_that_is_no_document(payload):
     """A broken answer is a difference and not a crash."""

@@ -211,6 +211,26 @@ def test_a_thing_has_a_name_of_its_kind(name, is_valid):
         assert "Invalid thing name" in ask(shadows(), "get", topic=topic)["get/rejected"]["message"]
 
 
+def test_documents_follow_each_other_in_every_branch(monkeypatch):
+    """What is remembered of a document is used for that very record only, in a fork as in the twins."""
+    monkeypatch.setattr("twin.state.shadow.shadows.DOCUMENTS_REMEMBERED", 2)
+    twins = shadows()
+    for thing in "abc":
+        ask(twins, "update", b'{"state":{"reported":{"n":0}}}', topic=f"$aws/things/{thing}/shadow")
+    branches = [twins, twins.fork(), twins.fork()]
+    said = {}
+    for number in range(1, 4):
+        for index, branch in enumerate(branches):
+            for thing in "abc":
+                payload = json.dumps({"state": {"reported": {"n": 10 * number + index}}}).encode()
+                answers = ask(branch, "update", payload, 100.0, f"$aws/things/{thing}/shadow")
+                documents = answers["update/documents"]
+                before = said.get((index, thing))
+                assert documents["previous"]["state"]["reported"]["n"] == (before or 0)
+                said[index, thing] = documents["current"]["state"]["reported"]["n"]
+                assert said[index, thing] == 10 * number + index
+
+
 def test_documents_are_built_only_if_somebody_wants_them():
     """They cost as much as all the rest."""
     assert set(update(shadows(has_documents=False), {"desired": {"a": 1}})) == {

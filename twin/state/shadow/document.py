@@ -76,8 +76,11 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
 
     def document(self) -> Tree:
         """State, metadata and version, as in a documents message."""
-        metadata = {section: shown(self.state[section], stamps) for section, stamps in self.metadata.items()}
-        return {"state": self.state, "metadata": metadata, "version": self.version}
+        return {
+            "state": self.state,
+            "metadata": shown(self.state, self.metadata),
+            "version": self.version,
+        }
 
     def state_bytes(self) -> int:
         """Bytes of desired and reported as JSON; metadata does not count."""

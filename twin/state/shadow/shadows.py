@@ -33,6 +33,7 @@ from twin.state.shadow.trees import Stamp, read_pointer
 FILTERS: Final = tuple(
     f"$aws/things/+/shadow/{name}{verb}" for name in ("", "name/+/") for verb in ("update", "get", "delete")
 )
+DOCUMENTS_REMEMBERED: Final = 20_000
 KINDS: Final[Mapping[str, type[Record]]] = {SHADOW: Shadow, TOMBSTONE: Tombstone}
 
 
@@ -47,6 +48,9 @@ class Shadows:
 
     settings: ShadowSettings = field(default_factory=ShadowSettings)
     schema: Schema | None = None
+    _documents: dict[str, tuple[Shadow, msgspec.Raw]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )  # no state: what it holds follows from the records, which are immutable
 
     @property
     def filters(self) -> Sequence[str]:
@@ -225,9 +229,20 @@ class Shadows:
             outstanding = self._numbered({"state": delta, "metadata": metadata}, after)
             transaction.publish(f"{topic}/update/delta", signed(outstanding, timestamp, token))
         if self.settings.has_documents:
-            documents = {} if before is None else {"previous": self._numbered(before.document(), before)}
-            documents["current"] = self._numbered(after.document(), after)
+            documents: Tree = {} if before is None else {"previous": self._encoded(key, before)}
+            documents["current"] = self._encoded(key, after)
             transaction.publish(f"{topic}/update/documents", signed(documents, timestamp, token))
+
+    def _encoded(self, key: str, shadow: Shadow) -> msgspec.Raw:
+        """The document of a shadow as JSON; that of the last update is the previous one of the next."""
+        known = self._documents.get(key)
+        if known is not None and known[0] is shadow:
+            return known[1]
+        raw = msgspec.Raw(msgspec.json.encode(self._numbered(shadow.document(), shadow)))
+        if len(self._documents) >= DOCUMENTS_REMEMBERED:
+            self._documents.clear()
+        self._documents[key] = (shadow, raw)
+        return raw
 
     def _numbered(self, document: Tree, shadow: Shadow) -> Tree:
         """The document with its version, and with those of the sections if extensions are on."""

@@ -45,8 +45,24 @@ def merge(old: Tree, old_stamps: Tree, patch: Tree, stamp: Stamp) -> tuple[Tree,
 def shown(value: Any, stamps: Any) -> Any:
     """The metadata of a value as documents show it."""
     if type(stamps) is dict:
-        return {key: shown(value[key], below) for key, below in stamps.items()}
+        return _shown_members(value, stamps, {})
     return marked(value, {"timestamp": int(received_s(stamps))})
+
+
+def _shown_members(value: Tree, stamps: Tree, marks: dict[float, Tree]) -> Tree:
+    """The metadata of an object; one mark for all that came at the same time, as most of it did."""
+    metadata: Tree = {}
+    for key, stamp in stamps.items():
+        if type(stamp) is dict:
+            metadata[key] = _shown_members(value[key], stamp, marks)
+            continue
+        moment_s = stamp[0] if type(stamp) is list else stamp
+        mark = marks.get(moment_s)
+        if mark is None:
+            mark = marks[moment_s] = {"timestamp": int(moment_s)}
+        below = value[key]
+        metadata[key] = marked(below, mark) if type(below) is list else mark
+    return metadata
 
 
 def marked(value: Any, mark: Tree) -> Any:
