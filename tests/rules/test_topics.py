@@ -22,7 +22,7 @@ def rule(name, source="sensor/+/telemetry", head="", text="x"):
         ("site/b/#", "site/a/sensor/x/telemetry", False),
         ("+/+/event/#", "site/a/sensor/x/event/alarm", True),
         ("$aws/things/+/shadow/update/documents", "$aws/things/x/shadow/update/documents", True),
-        ("#", "$aws/things/x/shadow/update", False),
+        ("+/things/x/#", "$aws/things/x/shadow/update", False),
     ],
 )
 def test_a_field_topic_is_taken_with_and_without_its_site(bench, source, topic, fires):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,10 +59,27 @@ class Performer:
                 transaction.publish(SINK_TOPIC + sink, document)
 
 
+class _Kinds(Mapping[str, str]):
+    """The type of each thing, looked up when it is asked for: most firings ask for one thing or none."""
+
+    __slots__ = ("_things",)
+
+    def __init__(self, things: Mapping[str, Thing]) -> None:
+        self._things = things
+
+    def __getitem__(self, name: str) -> str:
+        return self._things[name].type
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+
 def kinds_of(records: Records) -> Mapping[str, str]:
     """The things of the registry, each with its type."""
-    things: Mapping[str, Thing] = records.of(THING)
-    return {name: thing.type for name, thing in things.items()}
+    return _Kinds(records.of(THING))
 
 
 def shadow_value(records: Records, thing: str, path: str) -> Any:

@@ -18,6 +18,7 @@ from twin.state.rules.syntax import (
     MOST_NODES,
     MOST_PANES,
     Aggregate,
+    AlarmAction,
     Expr,
     PublishAction,
     Rule,
@@ -34,6 +35,8 @@ MOST_COUNT: Final = 1_000_000
 LONGEST_PATTERN: Final = 200
 MOST_COLUMNS: Final = 50
 MOST_AGGREGATES: Final = 20
+ANYTHING: Final = "\x01"
+"""Stands in a topic for what a message puts in: a level that no filter names."""
 MOST_PRIORITY: Final = 1_000_000
 
 
@@ -310,15 +313,15 @@ class _Check:
     def _check_loop(self, rule: Rule) -> None:
         """A rule that sets itself off would go round for ever."""
         for action, part in zip((*rule.actions, *rule.clear_actions), self._action_parts()):
-            if isinstance(action, PublishAction) and action.topic.op == "literal":
-                topic = action.topic.value
+            topic = _topic_of(action)
+            if action.__class__ is PublishAction and ANYTHING not in topic:
                 try:
                     check_name(topic)
                 except InputError as error:
                     self._report(str(error), part)
                     continue
-                if matches(rule.source or "-", topic):
-                    self._report("the rule would set itself off: it publishes what it takes", part)
+            if topic and any(matches(rule.source or "-", each) for each in _forms(topic)):
+                self._report("the rule would set itself off: it publishes what it takes", part)
 
     def _action_parts(self) -> list[Part]:
         clear = self.draft.clear.values[2] if self.draft.clear else []
@@ -343,3 +346,22 @@ def _column_name(expr: Expr | None, number: int) -> str:
     if expr.op in {"field", "get"}:
         return str(expr.value)
     return expr.value.name if expr.op == "call" else f"column_{number + 1}"
+
+
+def _topic_of(action: RuleAction) -> str:
+    """What an action publishes on, with a mark for what only the message will tell; nothing if on none."""
+    match action:
+        case PublishAction(topic) if topic.op == "template":
+            return "".join(each.value if each.op == "literal" else ANYTHING for each in topic.args)
+        case PublishAction(topic):
+            return str(topic.value)
+        case AlarmAction():
+            return "rule/alarm"
+    return ""
+
+
+def _forms(topic: str) -> tuple[str, str]:
+    """A topic without and with the site that a broker has before it."""
+    if topic.startswith("site/"):
+        return topic, topic.split("/", 2)[-1]
+    return topic, topic if topic.startswith("$") else f"site/{ANYTHING}/{topic}"
