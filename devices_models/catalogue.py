@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from devices_models.actuators import SWITCHES, BoomGate, Switch
+from devices_models.drill_button import DrillButton
 from devices_models.managed_device import ManagedDevice
 from devices_models.sensors import (
     CAMERA_SUFFIX,
@@ -179,6 +180,13 @@ DEVICES: Final[dict[str, DeviceType]] = {
         "wifi-good",
         Quality("silver", ("states of LwM2M's firmware update", "failures and silence are modelled")),
         ManagedDevice.measures,
+    ),
+    "drill_button": DeviceType(
+        DrillButton,
+        "drill_button",
+        "ethernet",
+        Quality("gold", ("its law of arrivals is exact", "needs no figures of a product")),
+        DrillButton.measures,
     ),
     "periodic": _workload(Periodic, "periodic"),
     "poisson": _workload(Poisson, "poisson"),

@@ -20,6 +20,7 @@ LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
 MODULES = (
     "windtunnel.conformance_commands",
     "windtunnel.device_commands",
+    "windtunnel.fidelity_commands",
     "windtunnel.live_commands",
     "windtunnel.proxy_commands",
     "windtunnel.rules_commands",

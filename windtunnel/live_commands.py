@@ -46,28 +46,33 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     live.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
-    live.add_argument("--variant", metavar="NAME", help="default: the first variant")
-    live.add_argument(
+    add_broker_options(live)
+    live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
+    live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
+    live.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def add_broker_options(command: argparse.ArgumentParser) -> None:
+    """What every command takes that runs a variant against real brokers."""
+    command.add_argument("--variant", metavar="NAME", help="default: the first variant")
+    command.add_argument(
         "--broker", default="any", metavar="BROKER", help="for every broker node (default: any)"
     )
-    live.add_argument(
+    command.add_argument(
         "--bind", action="append", default=[], metavar="NODE=BROKER", help="for one node (may be repeated)"
     )
-    live.add_argument(
+    command.add_argument(
         "--links",
         choices=("none", "in-driver", "proxy"),
         default="in-driver",
         help="what delays on the way to the broker: nothing, the model in this process, or a proxy",
     )
-    live.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
-    live.add_argument("--seed", type=int, metavar="N", help="instead of the file's")
-    live.add_argument("--ca", metavar="FILE", help="authority of the broker's certificate")
-    live.add_argument("--cert", metavar="FILE", help="our certificate")
-    live.add_argument("--key", metavar="FILE", help="its key")
-    live.add_argument("--password-file", metavar="FILE", help="file with the password and nothing else")
-    live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
-    live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
-    live.add_argument("--json", action="store_true", help="print the results as JSON")
+    command.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
+    command.add_argument("--seed", type=int, metavar="N", help="instead of the file's")
+    command.add_argument("--ca", metavar="FILE", help="authority of the broker's certificate")
+    command.add_argument("--cert", metavar="FILE", help="our certificate")
+    command.add_argument("--key", metavar="FILE", help="its key")
+    command.add_argument("--password-file", metavar="FILE", help="file with the password and nothing else")
 
 
 def live(options: argparse.Namespace) -> int:
@@ -85,14 +90,14 @@ def live(options: argparse.Namespace) -> int:
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     duration_s = parse("time", options.duration) if options.duration else None
-    with _brokers(variant, options) as running, ExitStack() as desks:
+    with bound_brokers(variant, options) as running, ExitStack() as desks:
         bindings = {node: each.endpoint for node, each in running.items()}
         controls: list[LiveControl] = []
 
         def on_start(run: Running) -> None:
             control = LiveControl(run.assembly, run.pacer, run.wire, run.fleets, running, tell)
             controls.append(control)
-            _stop_on_ctrl_c(run.pacer.stop)
+            stop_on_ctrl_c(run.pacer.stop)
             if options.control:
                 desks.callback(Desk(Path(options.control), run.pacer.call, control.actions).close)
 
@@ -121,7 +126,7 @@ def live(options: argparse.Namespace) -> int:
     return MET if all(each.is_met for each in found.outcome.judgements.values()) else FAILED
 
 
-def _stop_on_ctrl_c(stop: Any) -> None:
+def stop_on_ctrl_c(stop: Any) -> None:
     """The first Ctrl-C ends the run between two events and keeps it; the second ends the program."""
 
     def on_signal(number: int, _frame: object) -> None:
@@ -132,7 +137,7 @@ def _stop_on_ctrl_c(stop: Any) -> None:
 
 
 @contextmanager
-def _brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[str, RunningBroker]]:
+def bound_brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[str, RunningBroker]]:
     """Every broker node with its real broker; what we started ends with the context."""
     from twin.service.brokers import broker
 

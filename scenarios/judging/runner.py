@@ -103,7 +103,7 @@ def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_serie
     """Run one replication of a variant and judge it."""
     started_s = time.monotonic()
     blueprint, nodes_of = _blueprint(variant)
-    with _uncollected():
+    with uncollected():
         assembly = blueprint.assemble(seed, is_traced=is_traced)
         assembly.run(ending(variant.scenario.run.stop_when, Record(assembly, nodes_of)))
         outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=has_series)
@@ -114,7 +114,7 @@ def replicate_from(variant: Variant, seed: int, start: Start) -> Outcome:
     """Run one replication that starts from what twins knew, and judge it."""
     started_s = time.monotonic()
     blueprint, nodes_of = _blueprint(variant)
-    with _uncollected():
+    with uncollected():
         assembly = blueprint.assemble(seed, start=start)
         assembly.run(ending(variant.scenario.run.stop_when, Record(assembly, nodes_of)))
         outcome = outcome_of(assembly, seed, nodes_of, variant.requirements, has_series=False)
@@ -122,7 +122,7 @@ def replicate_from(variant: Variant, seed: int, start: Start) -> Outcome:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No cyclic garbage collection meanwhile: it finds nothing and takes a third of a replication's time."""
     was_enabled = gc.isenabled()
     gc.disable()

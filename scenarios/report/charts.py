@@ -19,6 +19,7 @@ from scenarios.results import Curve, Hop
 WIDTH = 720.0
 MOST_POINTS = 60
 MOST_HOPS_DRAWN = 24
+MOST_OVERLAID = 200
 SHORTEST_WAIT_S = 0.001
 _TEXT = 12.0
 _SMALL = 10.5
@@ -291,6 +292,32 @@ def panels(
     )  # fmt: skip
     store = f'<svg class="store" aria-hidden="true" focusable="false"><defs>{behind}</defs></svg>'
     return f'<div class="panels">{store}{"".join(images)}</div>'
+
+
+class Overlaid(NamedTuple):
+    """One of several curves in the same chart; `style` is its CSS class."""
+
+    name: str
+    curve: Curve
+    style: str
+
+
+def overlay(caption: Caption, curves: Sequence[Overlaid]) -> str:
+    """Distribution functions in one chart; time in seconds, logarithmic, and shares from none to all."""
+    height, left = 260.0, 40.0
+    x_axis = log_axis((x for each in curves for x, _ in each.curve), left, WIDTH - 8)
+    y_axis = linear_axis((0.0, 1.0), height - 8, _LEGEND_ROOM)
+    content = _legend([(each.name, f"swatch {each.style}") for each in curves])
+    content += _grid(x_axis, _LEGEND_ROOM, height - 8, lambda tick: quantity(tick, "s"))
+    for tick in y_axis.ticks(4):
+        y = y_axis.at(tick)
+        content += _line(left, y, WIDTH - 8, y, "axis" if tick == 0 else "grid")
+        content += _label(left - 6, y + 3.5, quantity(tick, "ratio").replace("\u00a0", ""),
+                          style="small quiet", anchor="end", room=left - 6)  # fmt: skip
+    for each in curves:
+        drawn = _path(thin(each.curve, MOST_OVERLAID), x_axis, y_axis) or "M0 0"
+        content += _element("path", d=drawn, class_=f"line {each.style}")
+    return _image(caption, WIDTH, height - 8 + _AXIS_ROOM, content)
 
 
 def _panel(caption: Caption, part: Panel, drawn: str, x_axis: Axis, marker_name: str) -> str:

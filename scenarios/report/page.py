@@ -5,7 +5,7 @@ The page is well-formed XML too. Every text of a scenario or a run passes `escap
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 
 from devices_models.world import floor_plan
@@ -21,16 +21,21 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 def page(study: Study) -> str:
     """The whole report as one HTML document."""
     sections = [(key, title, content) for key, title, write in _SECTIONS if (content := write(study))]
-    links = "".join(f'<li><a href="#{key}">{title}</a></li>' for key, title, _ in sections)
+    return document(study.scenario_title, _header(study), sections, _footer(study))
+
+
+def document(title: str, header: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
+    """A page in our style: sections have a key, a title and their content; header and footer are markup."""
+    links = "".join(f'<li><a href="#{key}">{name}</a></li>' for key, name, _ in sections)
     body = "".join(
-        f'<section id="{key}"><h2>{title}</h2>{content}</section>' for key, title, content in sections
+        f'<section id="{key}"><h2>{name}</h2>{content}</section>' for key, name, content in sections
     )
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>{escape(study.scenario_title)}'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/><title>{escape(title)}'
         f'</title><meta name="viewport" content="width=device-width, initial-scale=1"/>'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/><style>\n{_style()}</style></head>'
-        f'<body><header>{_header(study)}</header><nav aria-label="Sections"><ul>{links}</ul></nav>'
-        f"<main>{body}</main>\n<footer>{_footer(study)}</footer></body></html>\n"
+        f'<body><header>{header}</header><nav aria-label="Sections"><ul>{links}</ul></nav>'
+        f"<main>{body}</main>\n<footer>{footer}</footer></body></html>\n"
     )
 
 

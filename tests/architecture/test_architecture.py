@@ -22,6 +22,7 @@ CLOCK_READERS = {
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",
     "scenarios/conformance/live.py": "compares the stamps of a real service with the time",
+    "scenarios/fidelity/running.py": "dates a comparison",
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",
     "scenarios/store.py": "dates a run",

@@ -19,10 +19,12 @@ class Flight:
     """One message between two nodes, from the moment its sender hands it over (`sent_s`, seconds).
 
     `trace` is shared by all messages of one causal chain, `parent` is the `identity` of the flight whose
-    arrival caused this one (0: none). `path`, `hop` and `size_bytes` belong to the carrier.
+    arrival caused this one (0: none). `arrived_s` is when it reached a node with a
+    station, else negative. `path`, `hop` and `size_bytes` belong to the carrier.
     """
 
     __slots__ = (
+        "arrived_s",
         "callbacks",
         "hop",
         "identity",
@@ -58,6 +60,7 @@ class Flight:
         self.trace = trace
         self.identity = identity
         self.parent = parent
+        self.arrived_s = -1.0
         self.callbacks: tuple[Callable[[Flight], None], ...] | None = None
 
 

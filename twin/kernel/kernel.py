@@ -168,6 +168,7 @@ class Kernel:
         if station is None:
             self._receive(flight)
         else:
+            flight.arrived_s = self.now
             station.accept(flight, self, self._serve)
 
     def lose(self, flight: Flight, where: str, cause: str) -> None:
@@ -465,7 +466,14 @@ def _transfer(flight: Flight, ended_s: float, outcome: str) -> Transfer:
         flight.sent_s,
         ended_s,
         outcome,
+        _arrived_s(flight, ended_s, outcome),
     )
+
+
+def _arrived_s(flight: Flight, ended_s: float, outcome: str) -> float:
+    if flight.arrived_s >= 0.0:
+        return flight.arrived_s
+    return ended_s if outcome == "delivered" else math.nan
 
 
 def _cancel(timer: Timer) -> None:

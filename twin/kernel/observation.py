@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -68,7 +69,11 @@ class Ledger:
 
 
 class Transfer(NamedTuple):
-    """One message between two nodes: identity of itself and of the transfer that caused it, and its end."""
+    """One message between two nodes: identity of itself and of the transfer that caused it, and its end.
+
+    `arrived_s` is when it reached its node; at a node with a station it ends later, with its service. NaN if
+    it never did.
+    """
 
     identity: int
     parent: int
@@ -80,6 +85,7 @@ class Transfer(NamedTuple):
     sent_s: float
     ended_s: float
     outcome: str
+    arrived_s: float = math.nan
 
 
 class Transfers:
