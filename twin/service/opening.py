@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from twin.errors import InputError
 from twin.service import backup
@@ -26,6 +26,7 @@ from twin.service.sqlite_store import (
 from twin.state.journal import StoreError, checksum_of
 
 SIDE_FILES: Final = ("", "-wal", "-shm")
+OnDamage: TypeAlias = Literal["restore", "stop"]
 DEFAULT_KEEPING: Final = Keeping()
 
 
@@ -40,9 +41,7 @@ class Opened(NamedTuple):
     findings: list[str]
 
 
-def open_store(
-    path: Path, keeping: Keeping = DEFAULT_KEEPING, *, on_damage: Literal["restore", "stop"] = "restore"
-) -> Opened:
+def open_store(path: Path, keeping: Keeping = DEFAULT_KEEPING, *, on_damage: OnDamage = "restore") -> Opened:
     """Open a store to write it, or make a new one.
 
     A damaged one is set aside and restored, which is a finding; with "stop" it is left alone. Raises

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from twin.service import backup
+from twin.service.opening import OnDamage, open_store
 from twin.service.postgres_store import PostgresHistory, PostgresStore
 from twin.service.sql import SqlHistory
 from twin.service.sql_store import Keeping
@@ -32,15 +33,18 @@ def reader(name: str) -> Reader:
     return PostgresHistory(name) if name.startswith(POSTGRES) else SqliteHistory(Path(name))
 
 
-def opened(name: str, keeping: Keeping | None = None) -> tuple[SqliteStore | PostgresStore, list[str]]:
-    """A store to write, and what was found wrong with it; raises InputError if it is in use or unusable."""
-    from twin.service.opening import open_store
+def opened(
+    name: str, keeping: Keeping | None = None, *, on_damage: OnDamage = "restore"
+) -> tuple[SqliteStore | PostgresStore, list[str]]:
+    """A store to write, and what was found wrong with it; raises InputError if it is in use or unusable.
 
+    With `on_damage` "stop" a damaged file is left alone, which is a DamagedStoreError.
+    """
     kept = keeping or Keeping()
     if name.startswith(POSTGRES):
         store = PostgresStore(name, kept)
         return store, store.findings()
-    return open_store(Path(name), kept)
+    return open_store(Path(name), kept, on_damage=on_damage)
 
 
 def span(history: History, begin: str | None, end: str | None) -> tuple[int, int | None]:
