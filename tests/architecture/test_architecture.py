@@ -18,6 +18,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "base", "manager", "mis
 CLOCK_READERS = {
     "twin/kernel/pacing.py": "waits on the wall clock",
     "twin/live/embedded.py": "bounds how long a broker may take to start",
+    "twin/live/shards.py": "bounds how long worker processes may take",
     "twin/live/probe.py": "bounds how long a real broker may take",
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",

@@ -6,6 +6,7 @@ to the kernel at once. A run that falls behind by more than `LARGEST_LAG_S` lets
 
 from __future__ import annotations
 
+import heapq
 import queue
 import select
 import selectors
@@ -60,6 +61,8 @@ class SocketPacer:
         self._is_stopping = False
         self._paused_s: float | None = None
         self._calls: deque[Callable[[], None]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_count = 0
 
     @property
     def now(self) -> float:
@@ -98,6 +101,11 @@ class SocketPacer:
             self._selector.unregister(sock)
         else:
             self._selector.modify(sock, mask, handler)
+
+    def call_after(self, wait_s: float, call: Callable[[], None]) -> None:
+        """Call this on the pacer's thread when so much wall time has passed."""
+        self._timer_count += 1
+        heapq.heappush(self._timers, (self._clock() + wait_s, self._timer_count, call))
 
     def arrive(self, source: NodeId, to: NodeId, message: Message) -> None:
         """A handler has something for the kernel, as of now."""
@@ -161,7 +169,9 @@ class SocketPacer:
             self._origin_s += late_s
 
     def _poll(self, wait_s: float) -> None:
-        """Wait for sockets, finer than the whole milliseconds that epoll knows."""
+        """Wait for sockets and timers, finer than the whole milliseconds that epoll knows."""
+        if self._timers:
+            wait_s = max(0.0, min(wait_s, self._timers[0][0] - self._clock()))
         descriptor = getattr(self._selector, "fileno", lambda: SELECT_LIMIT)()
         if wait_s > COARSE_S:
             ready = self._selector.select(wait_s - COARSE_S / 2 - 0.0005)
@@ -173,6 +183,10 @@ class SocketPacer:
         self._polled_s = self.now
         for key, mask in ready:
             key.data(mask)
+        for _ in range(len(self._timers)):
+            if self._timers[0][0] > self._clock():
+                break
+            heapq.heappop(self._timers)[2]()
 
     def _take_inbox(self, _mask: int) -> None:
         with suppress(BlockingIOError):

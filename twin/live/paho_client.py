@@ -111,6 +111,8 @@ class PahoClients:
         self._connecting_count = 0
         self._addresses: dict[tuple[str, int], Address] = {}
         self._random = Stream(self._settings.seed, "paho", "reconnect")
+        self.asked: Callable[[], None] = lambda: None
+        """Called when somebody asks for something that `wait_s` did not know of."""
 
     # devices ---------------------------------------------------------------------------------------------
 
@@ -146,6 +148,7 @@ class PahoClients:
             self._timers.set(device, device.began_s)
         else:
             self._enqueue(device)
+        self.asked()
 
     def publish(
         self,
@@ -170,6 +173,7 @@ class PahoClients:
             self._drop(device, device.sequence, QUEUE_FULL if qos else NO_CONNECTION)
         else:
             self.tally.sent += 1
+            self.tally.sent_once += not qos
             if qos:
                 agent.under_way[info.mid] = (device.sequence, self._clock() if due_s is None else due_s)
         return device.sequence
@@ -208,6 +212,13 @@ class PahoClients:
                 sock.shutdown(socket.SHUT_RDWR)
 
     # the loop --------------------------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """A file that is readable when a connection has something; only with a selector of our own."""
+        if self._own is None:
+            raise InputError("these clients are watched by another selector already")
+        fileno: Callable[[], int] = self._own.selector.fileno
+        return fileno()
 
     def wait_s(self) -> float:
         """How long there is nothing to do but for sockets (s)."""

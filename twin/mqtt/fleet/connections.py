@@ -43,9 +43,12 @@ DISCONNECTED: Final = "disconnected"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How an engine works: connections made at once, and the seed of its back-off."""
+    """How an engine works: connections made at once, the seed of its back-off, and the number of its first
+    device (where several engines share a fleet).
+    """
 
     connect_window: int = CONNECT_WINDOW
+    first_number: int = 0
     seed: int = 1
 
 
@@ -63,6 +66,7 @@ class Connections:
         self.tally = Tally()
         self.sessions = Sessions(self._write, self._welcomed, listener, self.tally, read_due)
         self.timers = Timers()
+        self.up_count = 0
         self._poller = poller
         self._clock = clock
         self._window = settings.connect_window
@@ -269,6 +273,7 @@ class Connections:
     def _welcomed(self, device: Device) -> None:
         """The broker takes us: the next may connect."""
         self._connecting_count -= 1
+        self.up_count += 1
         self.timers.stop(device)
         if device.profile.keep_alive_s:
             self.timers.set(device, self.sessions.now + device.profile.keep_alive_s)
@@ -319,6 +324,8 @@ class Connections:
         was, profile = device.phase, device.profile
         if was in {Phase.CONNECTING, Phase.SECURING, Phase.GREETING}:
             self._connecting_count -= 1
+        elif was in {Phase.UP, Phase.LEAVING}:
+            self.up_count -= 1
         self._forget(device)
         if was in {Phase.IDLE, Phase.WAITING, Phase.QUEUED}:
             device.phase = Phase.IDLE

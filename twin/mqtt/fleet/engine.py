@@ -50,11 +50,13 @@ class FleetEngine:
         self.feeds: list[Feed] = []
         self._clock = clock
         self._poller = new_poller() if poller is None else poller
-        self._connections = Connections(
-            self._poller, settings or EngineSettings(), clock, listener or Listener(), read_due
-        )
+        settings = settings or EngineSettings()
+        self._first_number = settings.first_number
+        self._connections = Connections(self._poller, settings, clock, listener or Listener(), read_due)
         self._sessions = self._connections.sessions
         self.tally = self._connections.tally
+        self.asked: Callable[[], None] = lambda: None
+        """Called when somebody asks for something that `wait_s` did not know of."""
         self._is_closed = False
 
     # devices ---------------------------------------------------------------------------------------------
@@ -75,22 +77,23 @@ class FleetEngine:
         return self._connections.open_count
 
     @property
-    def waiting_count(self) -> int:
-        """Publications of all devices that are queued, or sent and not known to have arrived."""
-        return sum(device.waiting_count for device in self.devices)
+    def up_count(self) -> int:
+        """Devices that the broker has accepted."""
+        return self._connections.up_count
 
     def add(self, client_id: str, profile: Profile, source: str = "") -> Device:
         """A device, which does not connect yet; `source` is the address it is to connect from."""
         if len(self.devices) >= DEVICE_LIMIT:
             raise InputError(f"an engine has at most {DEVICE_LIMIT:,} devices; use more processes")
         self._connections.know(profile.host, profile.port)
-        device = Device(len(self.devices), client_id, profile, source)
+        device = Device(self._first_number + len(self.devices), client_id, profile, source)
         self.devices.append(device)
         return device
 
     def connect(self, device: Device, at_s: float | None = None) -> None:
         """Connect as soon as the window has room, but not before `at_s` of the clock; and stay connected."""
         self._connections.ask(device, at_s)
+        self.asked()
 
     def publish(
         self,
@@ -121,6 +124,7 @@ class FleetEngine:
     def feed(self, feed: Feed) -> None:
         """Publish on a schedule from now on."""
         self.feeds.append(feed)
+        self.asked()
 
     def subscribe(self, device: Device, topic_filter: str, qos: int = 0) -> None:
         """Subscribe now or as soon as connected, and again whenever the broker has lost the session."""

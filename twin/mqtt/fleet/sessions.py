@@ -353,6 +353,8 @@ class Sessions:
         if first & frames.QOS:
             packet_id = self._next_packet_id(device)
             device.inflight[packet_id] = publication
+        else:
+            self.tally.sent_once += 1
         self.tally.sent += 1
         self._write(device, frames.publish(first, topic, packet_id, properties, payload))
 

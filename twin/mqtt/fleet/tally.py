@@ -10,7 +10,8 @@ from typing import Any, Final
 from twin.mqtt.fleet.histogram import Histogram
 
 COUNTS: Final = (
-    "connected", "offered", "sent", "redelivered", "acknowledged", "received", "repeated", "pings",
+    "connected", "offered", "sent", "sent_once", "redelivered", "acknowledged", "received", "repeated",
+    "pings",
 )  # fmt: skip
 COUNTERS: Final = ("ended", "refused", "dropped", "syn_retries")
 HISTOGRAMS: Final = ("connect", "lateness", "acknowledgement", "delivery")
@@ -20,7 +21,8 @@ HISTOGRAMS: Final = ("connect", "lateness", "acknowledgement", "delivery")
 class Tally:
     """Counts of one engine, or of several added up.
 
-    `offered` publications are what the schedules and callers asked for: sent, waiting or dropped. `repeated`
+    `offered` publications are what the schedules and callers asked for: sent, waiting or dropped. `sent_once`
+    are those at QoS 0 among `sent`, which nobody acknowledges. `repeated`
     deliveries at QoS 2 were there before and were not handed on. `syn_retries` tells connections whose first
     SYN was lost (a full backlog) by how much later they came to be.
 
@@ -32,6 +34,7 @@ class Tally:
     connected: int = 0
     offered: int = 0
     sent: int = 0
+    sent_once: int = 0
     redelivered: int = 0
     acknowledged: int = 0
     received: int = 0
@@ -45,6 +48,11 @@ class Tally:
     lateness: Histogram = field(default_factory=Histogram)
     acknowledgement: Histogram = field(default_factory=Histogram)
     delivery: Histogram = field(default_factory=Histogram)
+
+    @property
+    def waiting_count(self) -> int:
+        """Publications that are queued, or sent and not known to have arrived."""
+        return self.offered - self.sent_once - self.acknowledged - self.dropped.total()
 
     def merge(self, other: Tally) -> None:
         """Add what another engine did."""
