@@ -18,6 +18,7 @@ MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
 
 MODULES = (
+    "windtunnel.broker_commands",
     "windtunnel.conformance_commands",
     "windtunnel.device_commands",
     "windtunnel.fidelity_commands",

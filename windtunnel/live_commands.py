@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,17 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError
+from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, INTERRUPTED, MET
 
 if TYPE_CHECKING:
     from scenarios.format.loading import ScenarioFile, Variant
     from scenarios.live import LiveRun
-    from twin.live.endpoint import Endpoint
     from twin.service.brokers import RunningBroker
 
 LIVE, TIMELINE = "live.json", "timeline.yaml"
 BROKER_KIND: Final = "mqtt_broker"
-PASSWORD_VARIABLE: Final = "WINDTUNNEL_PASSWORD"  # noqa: S105  (the name of a variable)
 EXAMPLES: Final = """\
 examples:
   windtunnel live car_park_fire --variant edge --for "90 s"
@@ -69,10 +67,7 @@ def add_broker_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the file's")
-    command.add_argument("--ca", metavar="FILE", help="authority of the broker's certificate")
-    command.add_argument("--cert", metavar="FILE", help="our certificate")
-    command.add_argument("--key", metavar="FILE", help="its key")
-    command.add_argument("--password-file", metavar="FILE", help="file with the password and nothing else")
+    add_access_options(command)
 
 
 def live(options: argparse.Namespace) -> int:
@@ -157,23 +152,9 @@ def bound_brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Map
         for node, each in running.items():
             print(f"{node}: {each.name} at {each.endpoint.url}", file=sys.stderr, flush=True)
         yield {
-            node: dataclasses.replace(each, endpoint=_with_options(each.endpoint, options))
+            node: dataclasses.replace(each, endpoint=with_options(each.endpoint, options))
             for node, each in running.items()
         }
-
-
-def _with_options(endpoint: Endpoint, options: argparse.Namespace) -> Endpoint:
-    files = {"ca": options.ca, "certificate": options.cert, "key": options.key}
-    for name, path in files.items():
-        if path is not None and not Path(path).is_file():
-            raise InputError(f"--{name.replace('certificate', 'cert')}: there is no file {path!r}")
-    given: dict[str, Any] = {name: Path(path) for name, path in files.items() if path is not None}
-    password = os.environ.get(PASSWORD_VARIABLE, "").encode()
-    if options.password_file is not None:
-        password = Path(options.password_file).read_bytes().rstrip(b"\r\n")
-    if password and not endpoint.password:
-        given["password"] = password
-    return dataclasses.replace(endpoint, **given)
 
 
 def _live_figures(found: LiveRun) -> dict[str, Any]:

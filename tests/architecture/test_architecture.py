@@ -17,6 +17,12 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "common", "base", "manager", "mis
 # who may read a real clock or open a socket, and why
 CLOCK_READERS = {
     "twin/kernel/pacing.py": "waits on the wall clock",
+    "twin/live/conformance/bench.py": "bounds how long a check of a real broker may take",
+    "twin/live/conformance/checking.py": "says how long checks of a real broker took",
+    "twin/live/conformance/client.py": "bounds how long a real broker may take",
+    "twin/live/conformance/wills.py": "measures when a real broker speaks",
+    "twin/live/conformance/connecting.py": "measures when a real broker closes",
+    "twin/live/stream.py": "bounds how long a real broker may take",
     "twin/live/embedded.py": "bounds how long a broker may take to start",
     "twin/live/shards.py": "bounds how long worker processes may take",
     "twin/live/probe.py": "bounds how long a real broker may take",

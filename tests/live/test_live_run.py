@@ -156,12 +156,12 @@ def test_a_broker_of_our_own_is_there_while_it_is_used(name, variant):
     """Started as a child, ended with its context."""
     with broker(name) as running:
         found = run_live(variant, {"broker": running.endpoint})
-        assert running.pid
-        os.kill(running.pid, 0)
+        pid = running.pid
+        os.kill(pid, 0)
 
     assert found.outcome.judgements["answers"].is_met
     with pytest.raises(ProcessLookupError):
-        os.kill(running.pid, 0)
+        os.kill(pid, 0)
 
 
 def test_the_command_keeps_what_it_measured_when_it_is_interrupted(scenario_file, tmp_path):

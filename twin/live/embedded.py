@@ -12,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from twin.errors import MissingEnvironmentError
+from twin.live.endpoint import Endpoint
 
 INSTALL: Final = "pip install 'windtunnel-iot[live]'"
 START_S: Final = 10.0
@@ -26,6 +28,7 @@ STOP_S: Final = 3.0
 CONNECTION_LIMIT: Final = 10_000
 PAYLOAD_BYTES: Final = 1_048_576
 IN_FLIGHT: Final = 500
+PLAIN, V5 = "plain", " v5"
 CHILD: Final = """\
 import sys
 sys.path[:] = [each for each in sys.path if each not in ("", ".")]
@@ -34,11 +37,11 @@ main()
 """
 """As the package itself starts it: the folder we stand in must not hide the package."""
 LISTENER: Final = """\
-[{version}.{name}]
+[{section}]
 name = "{name}"
 listen = "127.0.0.1:{port}"
 next_connection_delay_ms = 0
-    [{version}.{name}.connections]
+    [{section}.connections]
     connection_timeout_ms = 60000
     max_payload_size = {payload}
     max_inflight_count = {in_flight}
@@ -60,13 +63,42 @@ def is_installed() -> bool:
     return find_spec("iotcore") is not None
 
 
+class Listener(NamedTuple):
+    """A further way in: with user and password, with TLS, or through WebSocket (MQTT 3.1.1 only)."""
+
+    user: str = ""
+    password: str = ""
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    is_websocket: bool = False
+
+
 @dataclass(slots=True)
 class EmbeddedBroker:
-    """rumqttd with a listener for MQTT 3.1.1 at `port` and one for MQTT 5 at `port_v5`, on loopback."""
+    """rumqttd on loopback, with a listener for MQTT 3.1.1 and one for MQTT 5, and `further` ones by name.
 
-    port: int = field(init=False, default=0)
-    port_v5: int = field(init=False, default=0)
+    `ports` has the port of each listener by its name; that for MQTT 5 has " v5" behind it.
+    """
+
+    further: Mapping[str, Listener] = field(default_factory=dict)
+    ports: dict[str, int] = field(init=False, default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
+
+    @property
+    def port(self) -> int:
+        """Where MQTT 3.1.1 is spoken."""
+        return self.ports[PLAIN]
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How to reach it."""
+        return self.with_v5(Endpoint("mqtt", "127.0.0.1", self.port))
+
+    def with_v5(self, endpoint: Endpoint) -> Endpoint:
+        """An endpoint of this broker with all that is particular about it."""
+        name = next(name for name, port in self.ports.items() if port == endpoint.port)
+        return replace(endpoint, port_v5=self.ports.get(name + V5, 0))
 
     @property
     def pid(self) -> int:
@@ -80,11 +112,12 @@ class EmbeddedBroker:
         """
         if not is_installed():
             raise MissingEnvironmentError(f"the embedded broker is not installed; install it: {INSTALL}")
-        self.port = self.port or _free_port()
-        self.port_v5 = self.port_v5 or _free_port()
+        listeners = {PLAIN: Listener(), **self.further}
+        names = [*listeners, *(name + V5 for name, each in listeners.items() if not each.is_websocket)]
+        self.ports = self.ports or dict(zip(names, _free_ports(len(names))))
         with tempfile.TemporaryDirectory(prefix="windtunnel-") as folder:
             path = Path(folder) / "rumqttd.toml"
-            path.write_text(_configuration(self.port, self.port_v5), encoding="utf-8")
+            path.write_text(_configuration(listeners, self.ports), encoding="utf-8")
             self._process = subprocess.Popen(  # noqa: S603  (its arguments are ours)
                 [sys.executable, "-c", CHILD, json.dumps({"config_path": str(path)})],
                 stdin=subprocess.PIPE,  # it ends when this pipe closes, whatever becomes of us
@@ -116,7 +149,7 @@ class EmbeddedBroker:
 
     def _wait(self) -> None:
         limit_s = time.monotonic() + START_S
-        for port in (self.port, self.port_v5):
+        for port in self.ports.values():
             while not _answers(port):
                 if self._process is None or self._process.poll() is not None or time.monotonic() > limit_s:
                     self.stop()
@@ -126,18 +159,38 @@ class EmbeddedBroker:
                 time.sleep(0.02)
 
 
-def _configuration(port: int, port_v5: int) -> str:
-    figures = {"payload": PAYLOAD_BYTES, "in_flight": IN_FLIGHT}
-    return ROUTER.format(connections=CONNECTION_LIMIT) + "".join(
-        LISTENER.format(version=version, name=version, port=each, **figures)
-        for version, each in (("v4", port), ("v5", port_v5))
-    )
+def _configuration(listeners: Mapping[str, Listener], ports: Mapping[str, int]) -> str:
+    parts = [ROUTER.format(connections=CONNECTION_LIMIT)]
+    for name, port in ports.items():
+        listener = listeners[name.removesuffix(V5)]
+        kind = "ws" if listener.is_websocket else "v5" if name.endswith(V5) else "v4"
+        section = f"{kind}.{name.removesuffix(V5)}"
+        parts.append(
+            LISTENER.format(section=section, name=name, port=port, payload=PAYLOAD_BYTES, in_flight=IN_FLIGHT)
+        )
+        if listener.user:
+            parts.append(
+                f"    [{section}.connections.auth]\n    {listener.user} = {_quoted(listener.password)}\n"
+            )
+        if listener.certificate is not None:
+            files = {"capath": listener.ca, "certpath": listener.certificate, "keypath": listener.key}
+            lines = [f"    {key} = {_quoted(str(path))}\n" for key, path in files.items()]
+            parts.append(f"    [{section}.tls]\n{''.join(lines)}")
+    return "".join(parts)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _quoted(text: str) -> str:
+    """A string of TOML."""
+    return json.dumps(text)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ports that nobody listens on now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _answers(port: int) -> bool:

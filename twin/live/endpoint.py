@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -33,6 +33,18 @@ class Endpoint:
     certificate: Path | None = None
     key: Path | None = None
     version: Version = "3.1.1"
+    port_v5: int = 0
+
+    def speaking(self, version: Version) -> Endpoint:
+        """The endpoint for this version, which some brokers have at a port of its own (`port_v5`)."""
+        port = self.port_v5 if version == "5" and self.port_v5 else self.port
+        return replace(self, version=version, port=port)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as they stand in a URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
 
     @property
     def is_tls(self) -> bool:
@@ -52,7 +64,7 @@ class Endpoint:
     @property
     def url(self) -> str:
         """The URL without what is secret."""
-        return f"{self.scheme}://{self.host}:{self.port}{self.path if self.is_websocket else ''}"
+        return f"{self.scheme}://{self.authority}{self.path if self.is_websocket else ''}"
 
 
 def endpoint(url: str) -> Endpoint:

@@ -17,6 +17,7 @@ from twin.live.endpoint import Endpoint, endpoint
 from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto, free_port
 
 MOSQUITTO, EMBEDDED, ANY = "mosquitto", "embedded", "any"
+LARGEST_MESSAGE_BYTES: Final = 1_048_576
 OURS: Final = (ANY, MOSQUITTO, EMBEDDED)
 """What may be asked for besides a URL."""
 
@@ -68,7 +69,9 @@ def broker(asked: str = ANY) -> Iterator[RunningBroker]:
 @contextmanager
 def _mosquitto() -> Iterator[RunningBroker]:
     folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
-    child = Mosquitto(folder, BrokerSettings(plain_port=free_port()))
+    child = Mosquitto(
+        folder, BrokerSettings(plain_port=free_port(), largest_message_bytes=LARGEST_MESSAGE_BYTES)
+    )
     try:
         child.start()
         yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.plain_port}"), MOSQUITTO, child)
@@ -82,6 +85,6 @@ def _embedded() -> Iterator[RunningBroker]:
     child = EmbeddedBroker()
     child.start()
     try:
-        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.port}"), EMBEDDED, child)
+        yield RunningBroker(child.endpoint, EMBEDDED, child)
     finally:
         child.stop()

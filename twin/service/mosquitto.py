@@ -47,7 +47,7 @@ PORT_TAKEN: Final = "Address already in use"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
     """How the broker is to run. Port 0 is a free one; a plain port (no TLS, no certificate) is opened only if
-    it is given, and on loopback only.
+    it is given, and on loopback only. `further_lines` of its configuration come last.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +59,7 @@ class BrokerSettings:
     largest_message_bytes: int = 131_072
     session_days: int = 14
     saved_every_s: int = 30
+    further_lines: tuple[str, ...] = ()
 
 
 def find_mosquitto() -> str:
@@ -268,6 +269,7 @@ class Mosquitto:
             lines += self._tls_listener()
         if self.settings.plain_port is not None:
             lines += [f"listener {self.plain_port} 127.0.0.1", "allow_anonymous true"]
+        lines += self.settings.further_lines
         return "\n".join(lines) + "\n"
 
     def _persistence(self) -> list[str]:

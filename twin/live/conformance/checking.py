@@ -1,0 +1,133 @@
+"""Runs the checks against a broker, many at a time, each for no longer than its limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from twin.errors import MissingEnvironmentError
+
+# every module registers its checks; the order is that of the table
+from twin.live.conformance import (  # noqa: F401  (imported for what they register)
+    connecting,
+    delivering,
+    guarding,
+    remembering,
+    version5,
+    wills,
+)  # isort: skip
+from twin.live.conformance.bench import CHECKS, Bench, Check, Subject
+from twin.live.conformance.client import Client
+from twin.live.conformance.verdicts import (
+    BOTH,
+    Conformance,
+    Failed,
+    Finding,
+    NotSupported,
+    NotTried,
+    Verdict,
+)
+from twin.live.probe import probe
+from twin.mqtt.packets import ACCEPTED, Version
+
+AT_ONCE: Final = 24
+FIRST_S: Final = 5.0
+NAME_S: Final = 0.6
+VERSION_TOPICS: Final = "$SYS/broker/version"
+
+
+def run_checks(
+    subject: Subject,
+    versions: Sequence[Version] = BOTH,
+    *,
+    is_quick: bool = False,
+    tell: Callable[[Finding], None] = lambda _: None,
+) -> Conformance:
+    """Try every check; `tell` hears each finding as it comes, on any thread.
+
+    Raises MissingEnvironmentError if there is no broker that speaks one of the versions.
+    """
+    begin_s = time.monotonic()
+    spoken = {version: _refusal(subject, version) for version in versions}
+    if all(spoken.values()):
+        probe(subject.doors["plain"].speaking(versions[0]))
+        raise MissingEnvironmentError(
+            f"no broker at {subject.doors['plain'].url}: {'; '.join(spoken.values())}"
+        )
+    todo = [
+        (check, version)
+        for version in versions
+        for check in CHECKS
+        if version in check.versions and (check.is_quick or not is_quick)
+    ]
+
+    def tried(item: tuple[Check, Version]) -> Finding:
+        check, version = item
+        finding = _finding(check, version, "not supported", spoken[version])
+        if not spoken[version]:
+            finding = _try(check, subject, version)
+        tell(finding)
+        return finding
+
+    with ThreadPoolExecutor(AT_ONCE, "check") as pool:
+        slow_first = sorted(todo, key=lambda item: item[0].is_quick)
+        found: dict[tuple[Check, Version], Finding] = {}
+        for is_alone in (False, True):
+            part = [item for item in slow_first if item[0].is_alone is is_alone]
+            found.update(zip(part, pool.map(tried, part)))
+    name = _name(subject, next(version for version in versions if not spoken[version]))
+    url = subject.doors["plain"].url
+    return Conformance(name, url, [found[item] for item in todo], time.monotonic() - begin_s)
+
+
+def _refusal(subject: Subject, version: Version) -> str:
+    """Why no client of this version gets in; empty if one does."""
+    client = Client(subject.doors["plain"].speaking(version), "wtprobe", time.monotonic() + FIRST_S)
+    try:
+        connack = client.ask()
+    except Failed as error:
+        return str(error)
+    finally:
+        client.cut()
+    if connack is not None and connack.return_code == ACCEPTED:
+        return ""
+    return f"it does not speak MQTT {version}" + ("" if connack is None else f" ({connack.return_code:#04x})")
+
+
+def _try(check: Check, subject: Subject, version: Version) -> Finding:
+    begin_s = time.monotonic()
+    bench = Bench(subject, version, check.name)
+    verdict: Verdict = "passed"
+    try:
+        detail = check.run(bench) or ""
+    except Failed as error:
+        verdict, detail = "failed", str(error)
+    except NotSupported as error:
+        verdict, detail = "not supported", str(error)
+    except NotTried as error:
+        verdict, detail = "not tried", str(error)
+    finally:
+        bench.tidy()
+    detail = detail.replace(bench.topic(), "T")
+    return _finding(check, version, verdict, detail, time.monotonic() - begin_s)
+
+
+def _finding(check: Check, version: Version, verdict: Verdict, detail: str, took_s: float = 0.0) -> Finding:
+    return Finding(check.name, version, check.clause, check.says, verdict, detail, round(took_s, 3))
+
+
+def _name(subject: Subject, version: Version) -> str:
+    """What the broker says that it is, or what we know of it."""
+    client = Client(subject.doors["plain"].speaking(version), "wtname", time.monotonic() + FIRST_S)
+    try:
+        client.connect()
+        client.subscribe(VERSION_TOPICS, 0)
+        for message in client.listen(NAME_S):
+            return message.payload.decode("utf-8", "replace").replace(" version", "")[:60]
+    except (Failed, NotSupported):
+        pass
+    finally:
+        client.cut()
+    return subject.name
