@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from twin.errors import InputError
 from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, MET
 
@@ -42,21 +43,29 @@ def add_parser(commands: Any) -> None:
     check.add_argument("broker", help="a URL, mosquitto, embedded, or any (of the two)")
     check.add_argument("--version", choices=("3.1.1", "5", "both"), default="both", help="default: both")
     check.add_argument("--quick", action="store_true", help="only what takes no time worth waiting for")
+    check.add_argument("--only", action="append", metavar="CHECK", help="only this one (may be repeated)")
     add_access_options(check)
     check.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def broker(options: argparse.Namespace) -> int:
     """Check one broker and print a line a check."""
+    from scenarios.format.issues import suggestion
+    from twin.live.conformance.bench import CHECKS
     from twin.live.conformance.checking import run_checks
     from twin.live.conformance.verdicts import BOTH
     from twin.service.subjects import subject
 
+    for name in options.only or ():
+        if name not in (names := [check.name for check in CHECKS]):
+            raise InputError(
+                f"--only: there is no check {name!r}; {suggestion(name, names) or 'none is near'}"
+            )
     versions: tuple[Version, ...] = BOTH if options.version == "both" else (options.version,)
     with subject(options.broker, lambda endpoint: with_options(endpoint, options)) as found:
         if not options.json:
             print(f"checking {found.name} at {found.doors['plain'].url} ...", file=sys.stderr, flush=True)
-        checked = run_checks(found, versions, is_quick=options.quick)
+        checked = run_checks(found, versions, is_quick=options.quick, only=options.only)
     print(_as_json(checked) if options.json else "\n".join(_lines(checked, versions)))
     return FAILED if checked.of("failed") else MET
 

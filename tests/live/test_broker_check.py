@@ -25,9 +25,25 @@ KNOWN = tomllib.loads(Path(__file__).parents[2].joinpath("docs/brokers.toml").re
 VERDICTS = ("failed", "not supported")
 
 
+def held(name, subject):
+    """The checks of a broker, which does as is written; what differs is tried again by itself.
+
+    On a busy machine one of a hundred may take too long.
+    """
+    checked = run_checks(subject)
+    found = differences(name, checked)
+    if found:
+        again = run_checks(subject, only={each.split()[1].rstrip(":") for each in found})
+        still = {each.partition(",")[0] for each in differences(name, again)}
+        found = [each for each in found if each.partition(",")[0] in still]
+    assert found == []
+    return checked
+
+
 def differences(name, checked):
     """What a broker does otherwise than is written, with what happened."""
     found = []
+    tried = {each.check for each in checked.findings}
     for version in BOTH:
         known = KNOWN[name].get(version, {})
         varies = set(known.get("varies", []))
@@ -36,7 +52,8 @@ def differences(name, checked):
             seen = {each.check: each.detail for each in checked.of(verdict, version)}
             if known.get("is_not_spoken"):
                 continue
-            found += [f"{version} {each}: {verdict} no more" for each in sorted(written - set(seen))]
+            better = sorted((written - set(seen)) & tried)
+            found += [f"{version} {each}: {verdict} no more" for each in better]
             found += [
                 f"{version} {each}: {verdict}, {seen[each]}" for each in sorted(set(seen) - written - varies)
             ]
@@ -47,9 +64,8 @@ def differences(name, checked):
 def test_what_a_broker_of_ours_does_not_do_is_known(name):
     """As docs/brokers.toml says, no more and no less; every way in is tried."""
     with subject(name) as found:
-        checked = run_checks(found)
+        checked = held(name, found)
 
-    assert differences(name, checked) == []
     assert checked.of("not tried") == []
     assert checked.took_s < 30.0
 
@@ -78,7 +94,7 @@ def test_a_broker_that_does_nothing_fails_every_check_in_time():
 
         threading.Thread(target=let_in, daemon=True).start()
         url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
-        checked = run_checks(Subject("mute", {"plain": endpoint(url)}), ("3.1.1",))
+        checked = run_checks(Subject("mute", {"plain": endpoint(url)}), ("3.1.1",), is_quick=True)
         for each in kept:
             each.close()
 

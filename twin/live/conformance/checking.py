@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -43,9 +43,10 @@ def run_checks(
     versions: Sequence[Version] = BOTH,
     *,
     is_quick: bool = False,
+    only: Container[str] | None = None,
     tell: Callable[[Finding], None] = lambda _: None,
 ) -> Conformance:
-    """Try every check; `tell` hears each finding as it comes, on any thread.
+    """Try every check, or only those named; `tell` hears each finding as it comes, on any thread.
 
     Raises MissingEnvironmentError if there is no broker that speaks one of the versions.
     """
@@ -60,7 +61,9 @@ def run_checks(
         (check, version)
         for version in versions
         for check in CHECKS
-        if version in check.versions and (check.is_quick or not is_quick)
+        if version in check.versions
+        and (check.is_quick or not is_quick)
+        and (only is None or check.name in only)
     ]
 
     def tried(item: tuple[Check, Version]) -> Finding:
