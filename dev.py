@@ -20,7 +20,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
-PROGRAMS = {"mosquitto": "mosquitto", "ip": "iproute2", "initdb": "postgresql"}  # program: Debian package
+PROGRAMS = {
+    "mosquitto": "mosquitto",
+    "ip": "iproute2",
+    "initdb": "postgresql",
+    "redis-server": "redis-server",
+}  # program: Debian package
 NOTHING_SELECTED = 5  # pytest's exit code
 LOCKS = {"core": "requirements/core.txt", "dev": "requirements/dev.txt"}
 

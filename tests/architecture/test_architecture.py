@@ -25,6 +25,7 @@ CLOCK_READERS = {
     "twin/live/stream.py": "bounds how long a real broker may take",
     "twin/live/embedded.py": "bounds how long a broker may take to start",
     "twin/live/shards.py": "bounds how long worker processes may take",
+    "twin/live/sinks/worker.py": "measures a real backend, and bounds how long it may take",
     "twin/live/probe.py": "bounds how long a real broker may take",
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",

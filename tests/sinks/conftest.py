@@ -1,0 +1,29 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+for folder in ("sinks", "store"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+
+import servers  # noqa: E402
+
+
+def running(make):
+    server = make()
+    if server.missing:
+        pytest.fail(server.missing, pytrace=False)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_backend():
+    """A PostgreSQL of our own that can be frozen, killed and started again."""
+    yield from running(servers.Postgres)
+
+
+@pytest.fixture(scope="session")
+def redis_backend():
+    """A Redis of our own that writes every change to its log before it answers."""
+    yield from running(servers.Redis)

@@ -1,0 +1,40 @@
+"""What is lost when a backend goes down, backend by backend (docs/backends.md has the table)."""
+
+import pytest
+from losing import account
+
+from twin.live.sinks.port import CALL_S
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+LONGER_S = CALL_S + 1.5
+
+
+@pytest.mark.parametrize("name", ["postgres_backend", "redis_backend"])
+def test_what_was_acknowledged_survives_a_freeze_and_a_kill(name, request):
+    """Nothing acknowledged is lost with PostgreSQL, nor with Redis and its log; nothing refused either."""
+    server = request.getfixturevalue(name)
+    server.empty()
+
+    found = account(server, frozen_s=LONGER_S, dead_s=0.5)
+
+    assert found.retries > 0, found
+    assert (found.lost, found.refused) == (0, 0), found
+    assert found.acknowledged == found.offered, found
+    assert LONGER_S - 0.1 < found.stall_s < LONGER_S + 8, found
+
+
+def test_a_table_keeps_a_record_once_however_often_it_is_sent(postgres_backend):
+    """The outcome of a call cut off is unknown, so the batch comes again; its keys are there already."""
+    postgres_backend.empty()
+
+    assert account(postgres_backend, frozen_s=LONGER_S).twice == 0
+
+
+def test_redis_without_its_log_forgets_what_it_acknowledged():
+    """As Debian ships it Redis saves a copy now and then: a kill takes what came since."""
+    from servers import Redis
+
+    with Redis(log="none") as server:
+        found = account(server, dead_s=0.5)
+
+    assert found.lost > 0, found
