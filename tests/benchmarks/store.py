@@ -68,14 +68,14 @@ def messages():
     ]
 
 
-def shadows():
+def shadows(*, has_documents=True):
     """Twins that know shadows only."""
-    return Twins([Shadows(ShadowSettings())])
+    return Twins([Shadows(ShadowSettings(has_documents=has_documents))])
 
 
-def filled(store):
+def filled(store, *, has_documents=True):
     """Twins with a shadow for every thing, kept in the store."""
-    twins, payload = shadows(), request(1)
+    twins, payload = shadows(has_documents=has_documents), request(1)
     for start in range(0, THINGS, 100):
         store.commit(
             [
@@ -86,9 +86,9 @@ def filled(store):
     return twins
 
 
-def end_to_end(store, sent, limit):
+def end_to_end(store, sent, limit, *, has_documents):
     """Updates a second through the writer: (by the wall clock, by the processor's)."""
-    twins, holder = filled(store), []
+    twins, holder = filled(store, has_documents=has_documents), []
     writer = Writer(
         twins, store, lambda number, _: holder[0].settle(number), time.time,
         batching=Batching(limit=limit), since_s=2.0,
@@ -117,9 +117,9 @@ def raw(store, limit, count):
     return count / wall_s, count / cpu_s
 
 
-def memory_only(sent):
+def memory_only(sent, *, has_documents):
     """Updates a second without a store."""
-    twins = filled(MemoryStore())
+    twins = filled(MemoryStore(), has_documents=has_documents)
     began_s, began_cpu_s = time.perf_counter(), time.process_time()
     for message in sent:
         twins.handle(message, 2.0)
@@ -186,15 +186,20 @@ def main():
         profile(sent, given.folder)
         return
     limit = Batching().limit
-    memory = measured("in memory, no store", lambda *_: memory_only(sent), given.folder)
-    durable = measured(
-        f"durable, end to end, up to {limit} a commit",
-        on_sqlite(lambda store: end_to_end(store, sent, limit)),
-        given.folder,
-    )
+    for has_documents, which in ((False, "accepted"), (True, "accepted and documents")):
+        memory = measured(
+            f"in memory, {which}",
+            lambda *_: memory_only(sent, has_documents=has_documents),
+            given.folder,
+        )
+        durable = measured(
+            f"durable, end to end, {which}",
+            on_sqlite(lambda store: end_to_end(store, sent, limit, has_documents=has_documents)),  # noqa: B023
+            given.folder,
+        )
+        print(f"durable / in memory, processor: {durable / memory:.2f}")
     for size, count in ((limit, UPDATES), (100, UPDATES), (1, 2_000)):
         measured(f"SQLite alone, {size} a commit", on_sqlite(lambda s: raw(s, size, count)), given.folder)  # noqa: B023
-    print(f"durable / in memory, processor: {durable / memory:.2f}")
     print(f"fork of {THINGS:,} twins: {fork_ms():.3f} ms")
     place = postgres.programs()
     if place is None:
