@@ -174,6 +174,16 @@ def on_postgres(url, work):
     return run
 
 
+def compared(which, sent, folder, *, has_documents):
+    """In memory and durable, end to end; `which` messages answer an update."""
+    memory = measured(
+        f"in memory, {which}", lambda *_: memory_only(sent, has_documents=has_documents), folder
+    )
+    work = on_sqlite(lambda store: end_to_end(store, sent, Batching().limit, has_documents=has_documents))
+    durable = measured(f"durable, end to end, {which}", work, folder)
+    print(f"durable / in memory, processor: {durable / memory:.2f}")
+
+
 def main():
     """Print all figures."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -186,18 +196,8 @@ def main():
         profile(sent, given.folder)
         return
     limit = Batching().limit
-    for has_documents, which in ((False, "accepted"), (True, "accepted and documents")):
-        memory = measured(
-            f"in memory, {which}",
-            lambda *_: memory_only(sent, has_documents=has_documents),
-            given.folder,
-        )
-        durable = measured(
-            f"durable, end to end, {which}",
-            on_sqlite(lambda store: end_to_end(store, sent, limit, has_documents=has_documents)),  # noqa: B023
-            given.folder,
-        )
-        print(f"durable / in memory, processor: {durable / memory:.2f}")
+    compared("accepted", sent, given.folder, has_documents=False)
+    compared("accepted and documents", sent, given.folder, has_documents=True)
     for size, count in ((limit, UPDATES), (100, UPDATES), (1, 2_000)):
         measured(f"SQLite alone, {size} a commit", on_sqlite(lambda s: raw(s, size, count)), given.folder)  # noqa: B023
     print(f"fork of {THINGS:,} twins: {fork_ms():.3f} ms")

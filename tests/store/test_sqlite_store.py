@@ -242,7 +242,7 @@ def test_a_subject_that_nothing_names_any_more_is_forgotten(path):
         store.tend()
 
     assert store.query("SELECT count(*) FROM subject")[0][0] < 60
-    assert len(store.numbered.numbers) < 60
+    assert len(store.numbered.known) < 60
     assert dict_of(load(store, KINDS)) == dict_of(records)
     store.close()
 

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import msgspec
 
-from twin.service.sql import Numbered
+from twin.service.planning import Numbered, Plan
 from twin.state.journal import Entry, Mark, Row, StoreError
 
 T = TypeVar("T")
@@ -285,11 +285,12 @@ class Tail:
     def __init__(self, store: Path, sequence: int, *, is_new: bool) -> None:
         self._file = tail_path(store, sequence).open("wb" if is_new else "ab", buffering=0)
 
-    def append(self, commit: Commit) -> None:
+    def append(self, plan: Plan) -> None:
         """Hand one commit to the operating system, which has it also if this process ends."""
-        messages = [each.messages for each in commit.outbox]
-        about = [(each.number, len(each.messages), each.checksum) for each in commit.outbox]
-        parts = framed(_Written(commit.entries, about, commit.settled), messages)
+        messages = [each.messages for each in plan.queue]
+        about = [(each.number, len(each.messages), each.checksum) for each in plan.queue]
+        settled = [number for (number,) in plan.settle]
+        parts = framed((plan.entries, about, settled), messages)
         if _write(self._file, parts) != sum(map(len, parts)):
             raise OSError(f"{self._file.name} could not be written whole")
 

@@ -14,7 +14,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from twin.errors import InputError
 from twin.service import backup
 from twin.service.backup import Commit, Head, Kept
-from twin.service.sql import FOLDED, SCHEMA_VERSION, SETTLE
+from twin.service.planning import FOLDED, SETTLE
+from twin.service.sql import SCHEMA_VERSION
 from twin.service.sql_store import Keeping
 from twin.service.sqlite_store import (
     Lock,
@@ -258,7 +259,7 @@ def _rebuilt(path: Path, source: _Source) -> int:
         subjects = history.subjects()
         connection.execute("BEGIN IMMEDIATE")
         for commit in source.commits:
-            plan = subjects.plan(commit.entries)
+            plan = subjects.replan(commit.entries)
             for statement, rows in plan.statements():
                 connection.executemany(statement, rows)
             connection.executemany(SETTLE, [(number,) for number in commit.settled])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError, MissingEnvironmentError
 from twin.service.backup import KEPT_SNAPSHOTS
-from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory, Statements
+from twin.service.planning import Statements
+from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory
 from twin.service.sql_store import Keeping, SqlStore
 from twin.state.journal import BrokenStoreError, Mark, Row, StoreError
 

@@ -9,15 +9,15 @@ the journal has since.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
 
 from twin.message import Message
+from twin.service.planning import Subject, Subjects
 from twin.state.journal import (
     MOST_ENTRIES,
     Bounds,
@@ -28,13 +28,12 @@ from twin.state.journal import (
     StoreError,
     Wanted,
     checksum_of,
+    name_checksum,
     walk,
 )
-from twin.state.records import Transaction
 
 SCHEMA_VERSION: Final = 1
 
-_encode = msgspec.msgpack.Encoder().encode
 _messages = msgspec.msgpack.Decoder(list[Message])
 
 TABLES: Final = """
@@ -68,166 +67,6 @@ FOLD_ENTRIES: Final = 50_000
 """So many entries of the journal are folded into the other tables at once."""
 
 COLUMNS: Final = "j.sequence, j.last, j.at_s, j.what, s.kind, s.key, s.thing, j.record, j.checksum"
-FORGET: Final = "DELETE FROM record WHERE subject = ?"
-MAKE: Final = "INSERT INTO record (subject, made, sequence, record, checksum) VALUES (?, ?, ?, ?, ?)"
-CHANGE: Final = "UPDATE record SET sequence = ?, record = ?, checksum = ? WHERE subject = ?"
-NAME: Final = "INSERT INTO subject (number, kind, key, thing) VALUES (?, ?, ?, ?)"
-WRITE: Final = (
-    "INSERT INTO journal (sequence, last, at_s, what, subject, record, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-QUEUE: Final = "INSERT INTO outbox (number, messages, checksum) VALUES (?, ?, ?)"
-SETTLE: Final = "DELETE FROM outbox WHERE number = ?"
-FOLLOW: Final = (
-    "INSERT INTO trail (run, subject, sequence) SELECT ?, subject, sequence FROM journal"
-    " WHERE sequence > ? AND sequence <= ? ORDER BY subject, sequence"
-)
-COUNT_RUN: Final = "INSERT INTO run (number) VALUES (?)"
-FOLDED: Final = "UPDATE about SET value = ? WHERE name = 'folded'"
-
-
-class Numbered(NamedTuple):
-    """A row of the outbox: the messages of a commit, encoded, and their checksum."""
-
-    number: int
-    messages: bytes
-    checksum: int
-
-
-class Standing(NamedTuple):
-    """A record that stands: since which sequence there is one, and its newest form."""
-
-    made: int
-    sequence: int
-    record: bytes
-    checksum: int
-
-
-Statements: TypeAlias = list[tuple[str, Sequence[tuple[Any, ...]]]]
-
-
-@dataclass(slots=True)
-class Plan:
-    """The rows that one commit writes, table by table, and where the records stand after it."""
-
-    name: list[tuple[int, str, str, str]] = field(default_factory=list)
-    write: list[tuple[int, int, float, str, int, bytes, int]] = field(default_factory=list)
-    queue: list[Numbered] = field(default_factory=list)
-    settle: list[tuple[int]] = field(default_factory=list)
-    ends: dict[int, Standing | None] = field(default_factory=dict)
-
-    def statements(self) -> Statements:
-        """What to execute, in an order that holds."""
-        rows: Statements = [
-            (NAME, self.name),
-            (WRITE, self.write),
-            (SETTLE, self.settle),
-            (QUEUE, self.queue),
-        ]
-        return [(statement, each) for statement, each in rows if each]
-
-
-@dataclass(slots=True)
-class Subjects:
-    """The numbers of all subjects, when the record of each was made, and what is not folded yet.
-
-    `stored` is what the table of records has; `pending` are the records that differ from it.
-    """
-
-    numbers: dict[tuple[str, str], int] = field(default_factory=dict)
-    stored: dict[int, int] = field(default_factory=dict)
-    pending: dict[int, Standing | None] = field(default_factory=dict)
-    highest: int = 0
-    folded: int = 0
-
-    def plan(self, entries: Iterable[Entry]) -> Plan:
-        """What a commit of these entries writes; nothing changes here until `adopt`."""
-        plan = Plan()
-        fresh: dict[tuple[str, str], int] = {}
-        numbers, ends, write = self.numbers, plan.ends, plan.write
-        for sequence, last, at_s, what, kind, key, thing, record, checksum in entries:
-            subject = numbers.get((kind, key)) or fresh.get((kind, key))
-            if subject is None:
-                subject = fresh[kind, key] = self.highest + len(fresh) + 1
-                plan.name.append((subject, kind, key, thing))
-            write.append((sequence, last, at_s, what, subject, record, checksum))
-            if what == "put":
-                made = self._made(subject, ends) or sequence
-                ends[subject] = Standing(made, sequence, record, checksum)
-            elif what == "remove":
-                ends[subject] = None
-        return plan
-
-    def _made(self, subject: int, ends: Mapping[int, Standing | None]) -> int | None:
-        """Since when its record stands, None if it has none; `ends` are newer than what is here."""
-        for newer in (ends, self.pending):
-            if subject in newer:
-                standing = newer[subject]
-                return None if standing is None else standing.made
-        return self.stored.get(subject)
-
-    def adopt(self, plan: Plan) -> None:
-        """The plan was carried out."""
-        for number, kind, key, _ in plan.name:
-            self.numbers[kind, key] = number
-            self.highest = number
-        self.pending |= plan.ends
-
-    def standing_count(self) -> int:
-        """How many records stand, at most."""
-        return len(self.stored) + len(self.pending)
-
-    def stands(self, subject: int) -> bool:
-        """Whether there is a record of it."""
-        return self._made(subject, {}) is not None
-
-    def folding(self, last: int) -> Statements:
-        """What to execute so that the other tables hold what the journal has up to `last`."""
-        forget: list[tuple[Any, ...]] = []
-        make: list[tuple[Any, ...]] = []
-        change: list[tuple[Any, ...]] = []
-        for subject, end in sorted(self.pending.items(), key=_first):
-            made = self.stored.get(subject)
-            if end is not None and end.made == made:
-                change.append((end.sequence, end.record, end.checksum, subject))
-                continue
-            if made is not None:
-                forget.append((subject,))
-            if end is not None:
-                make.append((subject, *end))
-        return [
-            (FORGET, forget),
-            (MAKE, make),
-            (CHANGE, change),
-            (FOLLOW, [(last, self.folded, last)]),
-            (COUNT_RUN, [(last,)]),
-            (FOLDED, [(last,)]),
-        ]
-
-    def fold(self, last: int) -> None:
-        """The folding was carried out."""
-        for subject, end in self.pending.items():
-            if end is None:
-                self.stored.pop(subject, None)
-            else:
-                self.stored[subject] = end.made
-        self.pending, self.folded = {}, last
-
-    def drop(self, numbers: Container[int]) -> None:
-        """Nothing names these subjects any more."""
-        self.numbers = {each: number for each, number in self.numbers.items() if number not in numbers}
-
-
-def _first(item: tuple[int, Any]) -> int:
-    return item[0]
-
-
-def outbox_row(number: int, transactions: Iterable[Transaction]) -> list[Numbered]:
-    """The row that holds all messages of a commit, if there are any."""
-    messages = [message for transaction in transactions for message in transaction.messages]
-    if not messages:
-        return []
-    written = _encode(messages)
-    return [Numbered(number, written, crc32(written))]
 
 
 class SqlHistory:
@@ -349,14 +188,16 @@ class SqlHistory:
 
     def subjects(self) -> Subjects:
         """All subjects, for whoever is to write."""
-        numbers = {
-            (kind, key): number for number, kind, key in self.scan("SELECT number, kind, key FROM subject")
+        known = {
+            (kind, key): Subject(number, thing, name_checksum(kind, key))
+            for number, kind, key, thing in self.scan("SELECT number, kind, key, thing FROM subject")
         }
         stored = dict(self.query("SELECT subject, made FROM record"))
         folded = int(self.about("folded") or 0)
-        subjects = Subjects(numbers, stored, {}, max(numbers.values(), default=0), folded)
+        highest = max((subject.number for subject in known.values()), default=0)
+        subjects = Subjects(known, stored, {}, highest, folded)
         for entry in walk(self, Wanted(after=folded)):
-            subjects.adopt(subjects.plan([entry]))
+            subjects.adopt(subjects.replan([entry]))
         return subjects
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from twin.service.backup import Commit
-from twin.service.sql import FOLD_ENTRIES, SqlHistory, Statements, outbox_row
+from twin.service.planning import Plan, Statements, outbox_row
+from twin.service.sql import FOLD_ENTRIES, SqlHistory
 from twin.state.journal import (
     EVERYTHING,
     BrokenStoreError,
@@ -15,7 +15,6 @@ from twin.state.journal import (
     Retention,
     StoreError,
     disposable,
-    entries_of,
 )
 from twin.state.records import Transaction
 
@@ -67,8 +66,7 @@ class SqlStore(SqlHistory):
         """Keep all of them, durably when this returns, or raise StoreError and keep none."""
         if self._broken:
             raise BrokenStoreError(self._broken)
-        entries = entries_of(transactions, self.last.sequence)
-        plan = self.numbered.plan(entries)
+        plan = self.numbered.plan(transactions, self.last.sequence)
         plan.queue = outbox_row(self._number + 1, transactions)
         settled, self._settled = self._settled, []
         plan.settle = [(number,) for number in settled]
@@ -81,10 +79,11 @@ class SqlStore(SqlHistory):
             self._settled = settled
             raise
         self.numbered.adopt(plan)
-        if entries:
-            self.last = Mark(entries[-1].sequence, entries[-1].at_s)
+        if plan.write:
+            sequence, _, at_s, *_ = plan.write[-1]
+            self.last = Mark(sequence, at_s)
         self._number += len(plan.queue)
-        self.follow(Commit(entries, plan.queue, settled))
+        self.follow(plan)
         return self._number if plan.queue else 0
 
     def settle(self, numbers: Iterable[int]) -> None:
@@ -149,7 +148,7 @@ class SqlStore(SqlHistory):
         """Keep all records as they stand; raise StoreError if that fails."""
         raise NotImplementedError
 
-    def follow(self, commit: Commit) -> None:
+    def follow(self, plan: Plan) -> None:
         """A commit was kept."""
 
     def _written(self, statements: Statements) -> None:

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from twin.errors import InputError
 from twin.service import backup
-from twin.service.backup import Commit, Head, Kept, Tail
-from twin.service.sql import SCHEMA_VERSION, TABLES, Numbered, SqlHistory, Statements
+from twin.service.backup import Head, Kept, Tail
+from twin.service.planning import Numbered, Plan, Statements
+from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory
 from twin.service.sql_store import Keeping, SqlStore
 from twin.state.journal import BrokenStoreError, Mark, Row, StoreError
 
@@ -197,12 +198,12 @@ class SqliteStore(SqlStore, SqliteHistory):
             return BrokenStoreError(f"{self.path} could not be rolled back: {second}; restart the service")
         return said(error, self.path)
 
-    def follow(self, commit: Commit) -> None:
+    def follow(self, plan: Plan) -> None:
         """The tail follows the store; if it cannot, the store goes on and the next snapshot makes good."""
         if self._tail is None:
             return
         try:
-            self._tail.append(commit)
+            self._tail.append(plan)
         except OSError as error:
             self.trouble = f"the tail of {self.path} could not be written: {error.strerror or error}"
             self._tail.abandon()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 from zlib import crc32
 
 import msgspec
@@ -48,6 +48,10 @@ class Entry(NamedTuple):
     thing: str
     record: bytes
     checksum: int
+
+
+EntryFields: TypeAlias = tuple[int, int, float, str, str, str, str, bytes, int]
+"""The fields of an entry, where many are made in haste."""
 
 
 class Row(NamedTuple):
@@ -168,14 +172,15 @@ def entries_of(transactions: Iterable[Transaction], after: int) -> list[Entry]:
             sequence += 1
             what, kind, key = change.what, change.kind, change.key
             record = change.record if change.record is not None else change.before
-            written = b"" if what == "remove" else _written(change.record, change.entry)
+            written = b"" if what == "remove" else written_of(change.record, change.entry)
             thing = thing_of(key, record)
             checksum = checksum_of(kind, key, written)
             entries.append(Entry(sequence, last, at_s, what, kind, key, thing, written, checksum))
     return entries
 
 
-def _written(record: Record | None, entry: Any) -> bytes:
+def written_of(record: Record | None, entry: Any) -> bytes:
+    """The JSON of a record, or of a note."""
     if record is None:
         return _encode(entry)
     if record.due_s == math.inf and record.due_s is not math.inf:  # a default is known by identity
@@ -191,7 +196,12 @@ def thing_of(key: str, record: Any = None) -> str:
 
 def checksum_of(kind: str, key: str, record: bytes) -> int:
     """What tells a record from one with a flipped bit."""
-    return crc32(record, crc32(f"{kind} {key}".encode()))
+    return crc32(record, name_checksum(kind, key))
+
+
+def name_checksum(kind: str, key: str) -> int:
+    """What the checksum of a record begins with."""
+    return crc32(f"{kind} {key}".encode())
 
 
 # reading -------------------------------------------------------------------------------------------------
