@@ -282,8 +282,8 @@ def open_files(limit):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit of open files is set as Linux has it")
 def test_ten_thousand_clients_live_in_one_process(tmp_path):
-    """Connected, each heard twice at QoS 1, nothing lost. A connect takes under 80 us and a message under 30 us
-    of processor time when nothing else runs; half as much again is the margin for a busy machine.
+    """Connected, each heard twice at QoS 1, nothing lost. A connect takes under 80 us of processor time and
+    a message under 30 us when nothing else runs; half as much again is the margin for a busy machine.
     """
     before = open_files(10_500)
     broker = clients.Broker(tmp_path).start()
