@@ -58,7 +58,9 @@ class Network:
         flight.size_bytes = len(flight.message.payload)
         self._advance(flight)
 
-    def carry_datagram(self, flight: Carried, timeline: Timeline) -> None:
+    def carry_datagram(
+        self, flight: Carried, timeline: Timeline, header_bytes: int = DATAGRAM_HEADER_BYTES
+    ) -> None:
         """Move the flight as a datagram, whatever transport the path's links have for others."""
         if self._version != self.topology.version:
             self._renew(timeline)
@@ -68,7 +70,7 @@ class Network:
             return
         flight.path = path
         flight.hop = -1
-        flight.size_bytes = len(flight.message.payload) + DATAGRAM_HEADER_BYTES
+        flight.size_bytes = len(flight.message.payload) + header_bytes
         self._advance(flight)
 
     def forget(self, source: str, to: str) -> None:

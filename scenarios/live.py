@@ -13,8 +13,9 @@ from scenarios.judging.outcome import Outcome, Record, ending, outcome_of
 from scenarios.judging.runner import uncollected
 from scenarios.wiring.assembly import Assembly, Blueprint
 from scenarios.wiring.members import scenes_of
+from scenarios.wiring.packet_level import PacketGround, PacketLevel
 from scenarios.wiring.vocabulary import reporters
-from scenarios.wiring.wire_level import Direct, WireLevel
+from scenarios.wiring.wire_level import InDriver, LinkLevel, Nothing, WireLevel
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour, NodeId
 from twin.live.endpoint import Endpoint
@@ -26,7 +27,7 @@ from twin.message import Message
 
 BROKER = "mqtt_broker"
 
-Level: TypeAlias = Literal["none", "in-driver", "proxy"]
+Level: TypeAlias = Literal["none", "in-driver", "proxy", "tun"]
 """What stands for the links to a real broker."""
 
 
@@ -62,7 +63,7 @@ class Running:
 
     assembly: Assembly
     pacer: SocketPacer
-    wire: WireLevel | None
+    level: LinkLevel
     fleets: Mapping[str, list[NodeId]]
 
 
@@ -83,16 +84,16 @@ def run_live(
     links: Level = "in-driver",
     is_traced: bool = True,
     on_start: Callable[[Running], None] | None = None,
+    ground: PacketGround | None = None,
 ) -> LiveRun:
     """Run a variant once in wall time with these nodes bound to real brokers, and judge it.
 
     `links` says what stands for the links to a real broker: nothing ("none"), the kernel's network model in
-    wall time ("in-driver"), or a proxy that delays real bytes by the same model ("proxy").
+    wall time ("in-driver"), a proxy that delays real bytes by the same model ("proxy"), or packets that the
+    kernel's own TCP sends ("tun"): then `ground` is what the broker was started beyond.
     Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
     """
     _check(variant, bindings)
-    for endpoint in bindings.values():
-        probe(endpoint)
     scenario = variant.scenario
     if duration_s is not None:
         run = scenario.run.model_copy(update={"duration_s": min(duration_s, scenario.run.duration_s)})
@@ -101,25 +102,26 @@ def run_live(
     blueprint = Blueprint.of(scenario, scenes_of(scenario, variant.folder), variant.folder)
     assemblies: list[Assembly] = []
     used_seed = scenario.run.seed if seed is None else seed
-    addresses = {node: (endpoint.host, endpoint.port) for node, endpoint in bindings.items()}
-    wire = WireLevel(blueprint, used_seed, addresses) if links == "proxy" else None
-    brokers = {node: _broker(node, endpoint, pacer, assemblies, wire) for node, endpoint in bindings.items()}
+    level = _level(links, variant, blueprint, used_seed, bindings, ground)
+    brokers = {node: _broker(node, endpoint, pacer, assemblies, level) for node, endpoint in bindings.items()}
     bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
     assembly = blueprint.assemble(
         used_seed,
         is_traced=is_traced,
         pacer=pacer,
         bound=bound,
-        carrier=None if links == "in-driver" else lambda network: Direct(network, bindings),
+        carrier=level.carrier,
     )
     assemblies.append(assembly)
     nodes_of = reporters(scenario, blueprint.members)
     is_whole = True
     try:
+        for node, endpoint in bindings.items():
+            with level.way("", node).within():
+                probe(endpoint)
         if on_start is not None:
-            on_start(Running(assembly, pacer, wire, blueprint.fleets))
-        if wire is not None:
-            wire.start()
+            on_start(Running(assembly, pacer, level, blueprint.fleets))
+        level.start()
         with uncollected():  # a collection of what a long run has recorded takes half a second
             pacer.restart()
             assembly.run(ending(scenario.run.stop_when, Record(assembly, nodes_of)))
@@ -128,8 +130,7 @@ def run_live(
     finally:
         for broker in brokers.values():
             broker.wires.close()
-        if wire is not None:
-            wire.close()
+        level.close()
         pacer.close()
     outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
     outcome = msgspec.structs.replace(outcome, wall_s=pacer.now)
@@ -139,6 +140,27 @@ def run_live(
             ended[reason] = ended.get(reason, 0) + count
     urls = {node: endpoint.url for node, endpoint in bindings.items()}
     return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole, links)
+
+
+def _level(
+    links: Level,
+    variant: Variant,
+    blueprint: Blueprint,
+    seed: int,
+    bindings: Mapping[NodeId, Endpoint],
+    ground: PacketGround | None,
+) -> LinkLevel:
+    match links:
+        case "none":
+            return Nothing(bindings)
+        case "proxy":
+            addresses = {node: (endpoint.host, endpoint.port) for node, endpoint in bindings.items()}
+            return WireLevel(blueprint, seed, addresses)
+        case "tun":
+            if ground is None or len(bindings) != 1:
+                raise InputError("packets on the wire want one broker, started beyond their ground")
+            return PacketLevel(variant, blueprint.members, seed, next(iter(bindings)), ground)
+    return InDriver()
 
 
 def _check(variant: Variant, bindings: Mapping[NodeId, Endpoint]) -> None:
@@ -155,7 +177,7 @@ def _broker(
     endpoint: Endpoint,
     pacer: SocketPacer,
     assemblies: list[Assembly],
-    wire: WireLevel | None,
+    level: LinkLevel,
 ) -> LiveBroker:
     def received(peer: NodeId, message: Message) -> None:
         pacer.arrive(OUTSIDE + peer, node, message)
@@ -164,10 +186,7 @@ def _broker(
         kernel = assemblies[0].kernel
         kernel.call_at(max(kernel.now, pacer.now), lambda: kernel.link_changed(peer, node, is_up=False))
 
-    def address_of(peer: NodeId) -> tuple[str, int] | None:
-        return None if wire is None else wire.address(peer, node)
-
-    wires = Wires(endpoint, pacer, received, closed, address_of)
+    wires = Wires(endpoint, pacer, received, closed, lambda peer: level.way(peer, node))
     return LiveBroker(RealBroker(wires), wires)
 
 

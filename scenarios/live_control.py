@@ -20,8 +20,9 @@ from scenarios.format.issues import suggestion
 from scenarios.proxying import checked_entry, read_entry
 from scenarios.wiring.assembly import Assembly
 from scenarios.wiring.node_faults import Hosts
+from scenarios.wiring.packet_level import PacketLevel
 from scenarios.wiring.timeline import INSTANT, Aim, fault_of
-from scenarios.wiring.wire_level import WireLevel
+from scenarios.wiring.wire_level import LinkLevel, WireLevel
 from twin.errors import InputError
 from twin.kernel.behaviour import NodeId
 from twin.live.pacer import SocketPacer
@@ -50,7 +51,7 @@ class LiveControl:
 
     assembly: Assembly
     pacer: SocketPacer
-    wire: WireLevel | None
+    level: LinkLevel
     fleets: Mapping[NodeId, Sequence[NodeId]]
     brokers: Mapping[NodeId, RunningBroker]
     told: Callable[[float, str], None]
@@ -181,14 +182,17 @@ class LiveControl:
 
     def _fault(self, entry: schema.TimelineEntry) -> Fault:
         """The fault on the network that carries: the wire's for links, the kernel's for nodes."""
-        is_on_wire = self.wire is not None and FAULT_FORMS[entry.fault].acts_on != "nodes"
+        is_of_links = FAULT_FORMS[entry.fault].acts_on != "nodes"
+        wire = self.level if isinstance(self.level, WireLevel) and is_of_links else None
+        if is_of_links and isinstance(self.level, PacketLevel):
+            raise InputError("faults of links by hand work on --links in-driver and proxy")
         number = FIRST_NUMBER + len(self.happened)
         streams = self.assembly.kernel.streams
         choice = streams.stream(f"timeline {number}", "choice")
-        network: Network = self.wire.network if is_on_wire and self.wire else self.assembly.network
+        network: Network = self.assembly.network if wire is None else wire.network
         aim = Aim(entry, self.assembly.scenario, network, self.fleets, choice)
-        fault = fault_of(number, entry, aim, streams, None if is_on_wire else self.hosts)
-        return self.wire.on_its_thread(fault) if is_on_wire and self.wire else fault
+        fault = fault_of(number, entry, aim, streams, self.hosts if wire is None else None)
+        return fault if wire is None else wire.on_its_thread(fault)
 
     def _end_by_itself(self, entry: schema.TimelineEntry, fault: Fault) -> None:
         fault.end(self._now_s)

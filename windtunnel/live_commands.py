@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,7 @@ from windtunnel.cli import FAILED, INTERRUPTED, MET
 if TYPE_CHECKING:
     from scenarios.format.loading import ScenarioFile, Variant
     from scenarios.live import LiveRun
+    from scenarios.wiring.packet_level import PacketGround
     from twin.service.brokers import RunningBroker
 
 LIVE, TIMELINE = "live.json", "timeline.yaml"
@@ -61,9 +62,9 @@ def add_broker_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--links",
-        choices=("none", "in-driver", "proxy"),
+        choices=("none", "in-driver", "proxy", "tun"),
         default="in-driver",
-        help="what delays on the way to the broker: nothing, the model in this process, or a proxy",
+        help="what delays on the way to the broker: nothing, the model in this process, a proxy, or packets",
     )
     command.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the file's")
@@ -80,17 +81,22 @@ def live(options: argparse.Namespace) -> int:
     from scenarios.shipped import load
     from scenarios.store import write
     from twin.units import parse
+    from windtunnel.namespaces import packet_ground
     from windtunnel.proxy_commands import tell
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     duration_s = parse("time", options.duration) if options.duration else None
-    with bound_brokers(variant, options) as running, ExitStack() as desks:
+    with (
+        packet_ground(options.links) as ground,
+        bound_brokers(variant, options, ground) as running,
+        ExitStack() as desks,
+    ):
         bindings = {node: each.endpoint for node, each in running.items()}
         controls: list[LiveControl] = []
 
         def on_start(run: Running) -> None:
-            control = LiveControl(run.assembly, run.pacer, run.wire, run.fleets, running, tell)
+            control = LiveControl(run.assembly, run.pacer, run.level, run.fleets, running, tell)
             controls.append(control)
             stop_on_ctrl_c(run.pacer.stop)
             if options.control:
@@ -105,6 +111,7 @@ def live(options: argparse.Namespace) -> int:
                 duration_s=duration_s,
                 links=options.links,
                 on_start=on_start,
+                ground=ground,
             )
         except BaseException:
             archive.discard()
@@ -132,9 +139,14 @@ def stop_on_ctrl_c(stop: Any) -> None:
 
 
 @contextmanager
-def bound_brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Mapping[str, RunningBroker]]:
-    """Every broker node with its real broker; what we started ends with the context."""
-    from twin.service.brokers import broker
+def bound_brokers(
+    variant: Variant, options: argparse.Namespace, ground: PacketGround | None = None
+) -> Iterator[Mapping[str, RunningBroker]]:
+    """Every broker node with its real broker; what we started ends with the context.
+
+    With a `ground` for packets the brokers stand beyond it, and must be ours.
+    """
+    from twin.service.brokers import LOOPBACK, OURS, broker
 
     nodes = [name for name, node in variant.scenario.nodes.items() if node.kind == BROKER_KIND]
     if not nodes:
@@ -147,8 +159,11 @@ def bound_brokers(variant: Variant, options: argparse.Namespace) -> Iterator[Map
         if not equals or node not in nodes:
             raise InputError(f"--bind: expected NODE=BROKER with a node of {', '.join(nodes)}; not {text!r}")
         asked[node] = wanted
+    if ground is not None and not set(asked.values()) <= set(OURS):
+        raise InputError(f"packets on the wire reach brokers of ours only: {', '.join(OURS)}")
     with ExitStack() as stack:
-        running = {node: stack.enter_context(broker(wanted)) for node, wanted in asked.items()}
+        with nullcontext(LOOPBACK) if ground is None else ground.beyond() as host:
+            running = {node: stack.enter_context(broker(wanted, host)) for node, wanted in asked.items()}
         for node, each in running.items():
             print(f"{node}: {each.name} at {each.endpoint.url}", file=sys.stderr, flush=True)
         yield {

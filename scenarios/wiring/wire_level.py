@@ -1,17 +1,23 @@
-"""Links to real brokers on the wire: a proxy delays real bytes in the place of the kernel's network model."""
+"""What stands for the links to real brokers in a live run, besides the kernel's own network model.
+
+none    nothing: messages go to the broker without delay
+proxy   a proxy that delays real bytes by the same model
+tun     packets between two network namespaces (see `packet_level`)
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from network.carrier import Network
 from network.faults import Fault
 from network.topology import Topology
 from network.wire.proxy import Address, LinkProxy
 from network.wire.rules import StreamTcp
+from network.wire.timeline import WallTimeline
 from scenarios.format import schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
 from scenarios.wiring.assembly import Blueprint
@@ -19,8 +25,9 @@ from scenarios.wiring.linking import build_topology
 from scenarios.wiring.timeline import Aim, fault_of, occurrences
 from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
-from twin.kernel.ports import Timeline
+from twin.kernel.ports import Carrier, Timeline
 from twin.kernel.randomness import Streams
+from twin.live.wires import STRAIGHT, Way
 
 STOP_S = 5.0
 
@@ -44,6 +51,56 @@ class Direct:
         return getattr(self._network, name)
 
 
+class LinkLevel(Protocol):
+    """What stands for the links."""
+
+    def carrier(self, network: Network) -> Carrier:
+        """What carries between the nodes of the run."""
+        ...
+
+    def way(self, node: NodeId, broker: NodeId) -> Way:
+        """How a node reaches a real broker."""
+        ...
+
+    def start(self) -> None:
+        """The run begins now, and its timeline."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...
+
+
+class InDriver:
+    """The kernel's network model delays, in wall time."""
+
+    def carrier(self, network: Network) -> Carrier:
+        """The network itself."""
+        return network
+
+    def way(self, node: NodeId, broker: NodeId) -> Way:
+        """Straight on."""
+        del node, broker
+        return STRAIGHT
+
+    def start(self) -> None:
+        """The kernel does it."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Nothing(InDriver):
+    """Nothing delays on the way to the real brokers."""
+
+    def __init__(self, brokers: Collection[NodeId]) -> None:
+        self._brokers = brokers
+
+    def carrier(self, network: Network) -> Carrier:
+        """The network, but for what concerns the brokers."""
+        return Direct(network, self._brokers)
+
+
 class WireLevel:
     """A proxy between the nodes that have a link to a real broker and that broker.
 
@@ -53,33 +110,32 @@ class WireLevel:
 
     def __init__(self, blueprint: Blueprint, seed: int, brokers: Mapping[NodeId, Address]) -> None:
         self._scenario = blueprint.scenario
-        self._members = blueprint.fleets
-        self._streams = Streams(seed)
-        topology = build_topology(self._scenario, blueprint.members, self._streams, blueprint.folder)
+        self._brokers = tuple(brokers)
+        streams = Streams(seed)
+        topology = build_topology(self._scenario, blueprint.members, streams, blueprint.folder)
         for link in topology.links.values():
             link.tcp = StreamTcp()
         self.network = Network(topology)
-        self._faults = self._prepared()
+        self._faults = link_faults(self._scenario, self.network, blueprint.fleets, streams)
         self.proxy = LinkProxy(self.network)
         self._routes = {
             (node, broker): self.proxy.listen(("127.0.0.1", 0), address, node, broker)
             for broker, address in brokers.items()
-            for node in _linked(topology, broker)
+            for node in linked(topology, broker)
         }
         self._thread = threading.Thread(target=self.proxy.run, name="link proxy", daemon=True)
 
-    def address(self, node: NodeId, broker: NodeId) -> Address | None:
-        """Where the node reaches the broker over its link; None if it has none."""
-        return self._routes.get((node, broker))
+    def carrier(self, network: Network) -> Carrier:
+        """The network, but for what concerns the brokers."""
+        return Direct(network, self._brokers)
+
+    def way(self, node: NodeId, broker: NodeId) -> Way:
+        """Through the proxy, if the node has a link to the broker."""
+        return Way(self._routes.get((node, broker)))
 
     def start(self) -> None:
         """Carry from now on; the timeline begins now."""
-        began_s = self.proxy.timeline.catch_up()
-        for entry, fault in self._faults:
-            for at_s in occurrences(entry, self._scenario.run.duration_s):
-                self.proxy.call_at(began_s + at_s, partial(self._do, fault.begin))
-                if entry.for_s is not None:
-                    self.proxy.call_at(began_s + at_s + entry.for_s, partial(self._do, fault.end))
+        schedule(self._faults, self._scenario.run.duration_s, self.proxy, self.proxy.timeline.catch_up())
         self._thread.start()
 
     def on_its_thread(self, fault: Fault) -> Fault:
@@ -93,20 +149,6 @@ class WireLevel:
             self._thread.join(STOP_S)
         else:
             self.proxy.close()
-
-    def _do(self, change: Any) -> None:
-        change(self.proxy.timeline.now)
-
-    def _prepared(self) -> list[tuple[schema.TimelineEntry, Fault]]:
-        """The timeline's faults of links; those of nodes are the kernel's."""
-        found = []
-        for number, entry in enumerate(self._scenario.timeline, start=1):
-            if FAULT_FORMS[entry.fault].acts_on == "nodes":
-                continue
-            choice = self._streams.stream(f"timeline {number}", "choice")
-            aim = Aim(entry, self._scenario, self.network, self._members, choice)
-            found.append((entry, fault_of(number, entry, aim, self._streams, None)))
-        return found
 
 
 class _Handed:
@@ -127,7 +169,49 @@ class _Handed:
         self._proxy.call(lambda: self._fault.end(self._proxy.timeline.now))
 
 
-def _linked(topology: Topology, broker: NodeId) -> list[NodeId]:
+class Conductor(Protocol):
+    """What works at times of its own clock."""
+
+    @property
+    def timeline(self) -> WallTimeline:
+        """Its clock."""
+        ...
+
+    def call_at(self, at_s: float, action: Callable[[], None]) -> None:
+        """Call `action` at this time."""
+        ...
+
+
+def link_faults(
+    scenario: schema.Scenario, network: Network, members: Mapping[str, list[NodeId]], streams: Streams
+) -> list[tuple[schema.TimelineEntry, Fault]]:
+    """The timeline's faults of links; those of nodes are the kernel's."""
+    found = []
+    for number, entry in enumerate(scenario.timeline, start=1):
+        if FAULT_FORMS[entry.fault].acts_on == "nodes":
+            continue
+        choice = streams.stream(f"timeline {number}", "choice")
+        aim = Aim(entry, scenario, network, members, choice)
+        found.append((entry, fault_of(number, entry, aim, streams, None)))
+    return found
+
+
+def schedule(
+    faults: Iterable[tuple[schema.TimelineEntry, Fault]], duration_s: float, on: Conductor, began_s: float
+) -> None:
+    """Let the faults begin and end at their times after `began_s`."""
+
+    def do(change: Callable[[float], None]) -> None:
+        change(on.timeline.now)
+
+    for entry, fault in faults:
+        for at_s in occurrences(entry, duration_s):
+            on.call_at(began_s + at_s, partial(do, fault.begin))
+            if entry.for_s is not None:
+                on.call_at(began_s + at_s + entry.for_s, partial(do, fault.end))
+
+
+def linked(topology: Topology, broker: NodeId) -> list[NodeId]:
     """The nodes that have a link of some length to the broker: what runs on it has none."""
     return [
         node

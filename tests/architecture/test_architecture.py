@@ -26,6 +26,7 @@ CLOCK_READERS = {
     "twin/live/embedded.py": "bounds how long a broker may take to start",
     "twin/live/shards.py": "bounds how long worker processes may take",
     "twin/live/sinks/worker.py": "measures a real backend, and bounds how long it may take",
+    "scenarios/wiring/packet_level.py": "tells the process that moves packets when the run begins",
     "twin/live/probe.py": "bounds how long a real broker may take",
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",

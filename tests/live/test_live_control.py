@@ -50,7 +50,7 @@ def session(tmp_path):
                 control = LiveControl(
                     run.assembly,
                     run.pacer,
-                    run.wire,
+                    run.level,
                     run.fleets,
                     {"broker": running},
                     lambda *each: said.append(each),

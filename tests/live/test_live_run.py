@@ -109,6 +109,36 @@ def test_the_levels_of_the_links_delay_alike(mosquitto_port, tmp_path):
     assert took["proxy"] > 0.1
 
 
+def test_the_kernels_own_tcp_crosses_the_links(tmp_path):
+    """Packets between two namespaces, moved by the scenario's links: the same delay as in the model."""
+    path = tmp_path / "far.scenario.yaml"
+    path.write_text(FAR)
+    command = [
+        sys.executable,
+        "-m",
+        "windtunnel",
+        "live",
+        str(path),
+        "--links",
+        "tun",
+        "--broker",
+        "mosquitto",
+    ]
+    done = subprocess.run(
+        [*command, "--json", "--runs", str(tmp_path / "runs")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["links"] == "tun"
+    assert 0.1 < found["metrics"]["desired_to_wish_followed"] < 0.4
+    assert found["brokers"]["broker"].startswith("mqtt://10.78.0.1:")
+
+
 def test_a_node_that_is_no_broker_cannot_be_bound(variant):
     """The message names those that can."""
     with pytest.raises(InputError, match="'app' cannot be bound to a broker; nodes that can: broker"):

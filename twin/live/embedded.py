@@ -39,7 +39,7 @@ main()
 LISTENER: Final = """\
 [{section}]
 name = "{name}"
-listen = "127.0.0.1:{port}"
+listen = "{host}:{port}"
 next_connection_delay_ms = 0
     [{section}.connections]
     connection_timeout_ms = 60000
@@ -76,12 +76,13 @@ class Listener(NamedTuple):
 
 @dataclass(slots=True)
 class EmbeddedBroker:
-    """rumqttd on loopback, with a listener for MQTT 3.1.1 and one for MQTT 5, and `further` ones by name.
+    """rumqttd at `host`, with a listener for MQTT 3.1.1 and one for MQTT 5, and `further` ones by name.
 
     `ports` has the port of each listener by its name; that for MQTT 5 has " v5" behind it.
     """
 
     further: Mapping[str, Listener] = field(default_factory=dict)
+    host: str = "127.0.0.1"
     ports: dict[str, int] = field(init=False, default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
 
@@ -93,7 +94,7 @@ class EmbeddedBroker:
     @property
     def endpoint(self) -> Endpoint:
         """How to reach it."""
-        return self.with_v5(Endpoint("mqtt", "127.0.0.1", self.port))
+        return self.with_v5(Endpoint("mqtt", self.host, self.port))
 
     def with_v5(self, endpoint: Endpoint) -> Endpoint:
         """An endpoint of this broker with all that is particular about it."""
@@ -117,7 +118,7 @@ class EmbeddedBroker:
         self.ports = self.ports or dict(zip(names, _free_ports(len(names))))
         with tempfile.TemporaryDirectory(prefix="windtunnel-") as folder:
             path = Path(folder) / "rumqttd.toml"
-            path.write_text(_configuration(listeners, self.ports), encoding="utf-8")
+            path.write_text(_configuration(listeners, self.host, self.ports), encoding="utf-8")
             self._process = subprocess.Popen(  # noqa: S603  (its arguments are ours)
                 [sys.executable, "-c", CHILD, json.dumps({"config_path": str(path)})],
                 stdin=subprocess.PIPE,  # it ends when this pipe closes, whatever becomes of us
@@ -150,7 +151,7 @@ class EmbeddedBroker:
     def _wait(self) -> None:
         limit_s = time.monotonic() + START_S
         for port in self.ports.values():
-            while not _answers(port):
+            while not _answers(self.host, port):
                 if self._process is None or self._process.poll() is not None or time.monotonic() > limit_s:
                     self.stop()
                     raise MissingEnvironmentError(
@@ -159,14 +160,21 @@ class EmbeddedBroker:
                 time.sleep(0.02)
 
 
-def _configuration(listeners: Mapping[str, Listener], ports: Mapping[str, int]) -> str:
+def _configuration(listeners: Mapping[str, Listener], host: str, ports: Mapping[str, int]) -> str:
     parts = [ROUTER.format(connections=CONNECTION_LIMIT)]
     for name, port in ports.items():
         listener = listeners[name.removesuffix(V5)]
         kind = "ws" if listener.is_websocket else "v5" if name.endswith(V5) else "v4"
         section = f"{kind}.{name.removesuffix(V5)}"
         parts.append(
-            LISTENER.format(section=section, name=name, port=port, payload=PAYLOAD_BYTES, in_flight=IN_FLIGHT)
+            LISTENER.format(
+                section=section,
+                name=name,
+                host=host,
+                port=port,
+                payload=PAYLOAD_BYTES,
+                in_flight=IN_FLIGHT,
+            )
         )
         if listener.user:
             parts.append(
@@ -193,7 +201,7 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
+def _answers(host: str, port: int) -> bool:
+    with suppress(OSError), socket.create_connection((host, port), timeout=0.2):
         return True
     return False

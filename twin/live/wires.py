@@ -14,10 +14,10 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -34,7 +34,21 @@ UNSENT_LIMIT_BYTES: Final = 4_194_304
 CONNECT_WINDOW: Final = 80
 """Connections that are being made at once: more overrun a broker's backlog, and a SYN is sent again after
 one second (measured with mosquitto: 200 stall, 80 do not)."""
+IP_BIND_ADDRESS_NO_PORT: Final = 24  # Linux; the port is chosen at connect, so that it can be shared
 AGAIN: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Way(NamedTuple):
+    """How a node reaches the broker: another address than the broker's own, an address of the node's own, and
+    what its socket is to be made within, if there are any.
+    """
+
+    to: tuple[str, int] | None = None
+    source: str | None = None
+    within: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+STRAIGHT: Final = Way()
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +67,8 @@ class Wire:
 class Wires:
     """All connections of a run to one broker. `received` and `closed` are told on the pacer's thread.
 
-    `address_of` may send a node elsewhere than to the broker itself: to a link's proxy.
+    `way_of` may send a node elsewhere than to the broker itself, to a link's proxy, and may give it an
+    address of its own.
     """
 
     def __init__(
@@ -62,14 +77,14 @@ class Wires:
         pacer: SocketPacer,
         received: Callable[[NodeId, Message], None],
         closed: Callable[[NodeId, str], None],
-        address_of: Callable[[NodeId], tuple[str, int] | None] = lambda _: None,
+        way_of: Callable[[NodeId], Way] = lambda _: STRAIGHT,
     ) -> None:
         self.endpoint = endpoint
         self.ended: Counter[str] = Counter()
         self._pacer = pacer
         self._received = received
         self._closed = closed
-        self._address_of = address_of
+        self._way_of = way_of
         self._wires: dict[NodeId, Wire] = {}
         self._waiting: dict[NodeId, bytearray] = {}
         self._versions: dict[NodeId, Version] = {}
@@ -124,12 +139,17 @@ class Wires:
             self._open(node, self._waiting.pop(node))
 
     def _open(self, node: NodeId, unsent: bytearray) -> None:
-        host, port = self._address_of(node) or (self.endpoint.host, self.endpoint.port)
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        to, source, within = self._way_of(node)
+        host, port = to or (self.endpoint.host, self.endpoint.port)
+        with within():
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = self._wires[node] = Wire(node, sock, Decoder(self._versions[node]), unsent)
         self._connecting_count += 1
+        if source is not None:
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((source, 0))
         code = sock.connect_ex((host, port))
         if code not in {0, errno.EINPROGRESS, errno.EWOULDBLOCK}:
             self._end(wire, OSError(code, errno.errorcode.get(code, "")))

@@ -16,6 +16,7 @@ from twin.live.embedded import EmbeddedBroker, is_installed
 from twin.live.endpoint import Endpoint, endpoint
 from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto, free_port
 
+LOOPBACK: Final = "127.0.0.1"
 MOSQUITTO, EMBEDDED, ANY = "mosquitto", "embedded", "any"
 LARGEST_MESSAGE_BYTES: Final = 1_048_576
 OURS: Final = (ANY, MOSQUITTO, EMBEDDED)
@@ -46,18 +47,19 @@ def has_mosquitto() -> bool:
 
 
 @contextmanager
-def broker(asked: str = ANY) -> Iterator[RunningBroker]:
-    """The broker of a URL, `mosquitto`, `embedded`, or `any` of the two; what we start ends with the context.
+def broker(asked: str = ANY, host: str = LOOPBACK) -> Iterator[RunningBroker]:
+    """The broker of a URL, `mosquitto`, `embedded`, or `any` of the two; what we start ends with the context,
+    and listens at `host`.
 
     Raises MissingEnvironmentError, with the line to install, if there is none.
     """
     if asked not in OURS:
         yield RunningBroker(endpoint(asked), "given")
     elif asked == MOSQUITTO or (asked == ANY and has_mosquitto()):
-        with _mosquitto() as running:
+        with _mosquitto(host) as running:
             yield running
     elif asked == EMBEDDED or is_installed():
-        with _embedded() as running:
+        with _embedded(host) as running:
             yield running
     else:
         raise MissingEnvironmentError(
@@ -67,22 +69,23 @@ def broker(asked: str = ANY) -> Iterator[RunningBroker]:
 
 
 @contextmanager
-def _mosquitto() -> Iterator[RunningBroker]:
+def _mosquitto(host: str) -> Iterator[RunningBroker]:
     folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
     child = Mosquitto(
-        folder, BrokerSettings(plain_port=free_port(), largest_message_bytes=LARGEST_MESSAGE_BYTES)
+        folder,
+        BrokerSettings(plain_port=free_port(), plain_host=host, largest_message_bytes=LARGEST_MESSAGE_BYTES),
     )
     try:
         child.start()
-        yield RunningBroker(endpoint(f"mqtt://127.0.0.1:{child.plain_port}"), MOSQUITTO, child)
+        yield RunningBroker(endpoint(f"mqtt://{host}:{child.plain_port}"), MOSQUITTO, child)
     finally:
         child.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _embedded() -> Iterator[RunningBroker]:
-    child = EmbeddedBroker()
+def _embedded(host: str) -> Iterator[RunningBroker]:
+    child = EmbeddedBroker(host=host)
     child.start()
     try:
         yield RunningBroker(child.endpoint, EMBEDDED, child)

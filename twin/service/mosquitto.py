@@ -47,12 +47,14 @@ PORT_TAKEN: Final = "Address already in use"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
     """How the broker is to run. Port 0 is a free one; a plain port (no TLS, no certificate) is opened only if
-    it is given, and on loopback only. `further_lines` of its configuration come last.
+    it is given, and on loopback, or on the address of a network that ends in this machine. `further_lines`
+    of its configuration come last.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     plain_port: int | None = None
+    plain_host: str = "127.0.0.1"
     is_durable: bool = True
     queued_messages: int = 100_000
     inflight_messages: int = 1_000
@@ -268,7 +270,7 @@ class Mosquitto:
         if self.authority is not None:
             lines += self._tls_listener()
         if self.settings.plain_port is not None:
-            lines += [f"listener {self.plain_port} 127.0.0.1", "allow_anonymous true"]
+            lines += [f"listener {self.plain_port} {self.settings.plain_host}", "allow_anonymous true"]
         lines += self.settings.further_lines
         return "\n".join(lines) + "\n"
 
