@@ -134,6 +134,7 @@ class _Batch:
 
     transactions: list[Transaction] = field(default_factory=list)
     answers: list[tuple[Request, Any]] = field(default_factory=list)
+    handled_count: int = 0
 
 
 class Writer:
@@ -273,14 +274,18 @@ class Writer:
         """One batch: handle, keep, publish, answer."""
         began_s, batch = self._now(), _Batch()
         self._elapse(batch)
+        elapsed_count = len(batch.transactions)
         while requests:
             now_s = self._now()
             for request in requests:
                 self._handle(request, batch, now_s)
-            room = self.batching.limit - len(batch.answers)
+            batch.handled_count += len(requests)
+            room = self.batching.limit - batch.handled_count
             is_over = room <= 0 or self._now() - began_s >= self.batching.span_s
             requests = [] if is_over else self._queue.take(room, 0.0)
-        self._keep(batch)
+        self.counts.taken += batch.handled_count
+        if self._keep(batch):
+            self.counts.kept += len(batch.transactions) - elapsed_count
 
     def _elapse(self, batch: _Batch) -> None:
         now_s = self._now()
@@ -293,23 +298,25 @@ class Writer:
             self._failed(f"a deadline could not be dealt with: {type(error).__name__}: {error}")
 
     def _handle(self, request: Request, batch: _Batch, now_s: float) -> None:
-        self.counts.taken += 1
+        work, future, on_kept = request
+        result: Any = None
         try:
-            if isinstance(request.work, Message):
-                transaction, result = self.twins.handle(request.work, now_s), None
+            if isinstance(work, Message):
+                transaction = self.twins.handle(work, now_s)
             else:
-                transaction, result = self._work(request.work, now_s)
+                transaction, result = self._work(work, now_s)
         except Exception as error:  # noqa: BLE001  (it belongs to whoever asked)
-            if request.future is None:
+            if future is None:
                 self._failed(f"a message could not be handled: {type(error).__name__}: {error}")
-                if request.on_kept is not None:  # it would fail again, so nobody must bring it again
-                    self._tell(request.on_kept)
+                if on_kept is not None:  # it would fail again, so nobody must bring it again
+                    self._tell(on_kept)
             else:
                 self.counts.failed += 1
                 _fail(request, error)
             return
         batch.transactions.append(transaction)
-        batch.answers.append((request, result))
+        if future is not None or on_kept is not None:
+            batch.answers.append((request, result))
 
     def _work(self, work: Callable[[Transaction], T], now_s: float) -> tuple[Transaction, T]:
         transaction = Transaction(self.twins.records, now_s)
@@ -323,17 +330,17 @@ class Writer:
         self.counts.failed += 1
         self._report(what)
 
-    def _keep(self, batch: _Batch) -> None:
+    def _keep(self, batch: _Batch) -> bool:
+        """Whether it was kept; whoever waits is told."""
         changed = [each for each in batch.transactions if each.changes or each.messages]
         has_settled = self._pass_on_settled()
         try:
             number = self.store.commit(changed) if changed or has_settled else 0
         except Exception as error:  # noqa: BLE001  (whatever it was, nothing was accepted)
             self._give_up(batch, error)
-            return
+            return False
         self.trouble = ""
         self.counts.commits += bool(changed)
-        self.counts.kept += len(batch.answers)
         if number:
             self._send(number, [message for each in changed for message in each.messages])
         for request, result in batch.answers:
@@ -344,6 +351,7 @@ class Writer:
         if batch.transactions:
             self._tell(lambda: self._kept(batch.transactions))
         self._tell(self.store.tend)
+        return True
 
     def _tell(self, call: Callable[[], None]) -> None:
         try:
