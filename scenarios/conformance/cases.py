@@ -8,7 +8,8 @@
     get         the document of a get at 300, or a code such as 404
 
 An operation has `op` (update, get, delete), `payload` (an object, or a string that is sent as it is) and
-`shadow` (the name of a named shadow). Further members are allowed and mean nothing.
+`shadow` (the name of a named shadow). A member that is null is as good as missing, and further members mean
+nothing.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ def _case(item: Any, line: int) -> Case:
         raise _FaultyError(f"'get': expected a document or a code such as 404, not {_said(get)}", "get")
     return Case(
         id=_text(item, "id"),
-        title=str(item.get("title", "")),
+        title=str(item.get("title") or ""),
         given=[_operation(each, "given") for each in given],
         when=_operation(item["when"], "when"),
         then=then,
@@ -210,8 +211,10 @@ def _text(item: Tree, key: str) -> str:
 
 
 def _typed(item: Tree, key: str, kind: type[Any], default: Any) -> Any:
-    value = item.get(key, default)
-    if value is not default and not isinstance(value, kind):
+    value = item.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, kind):
         wanted = "an array" if kind is list else "an object" if kind is dict else "a text"
         raise _FaultyError(f"'{key}': expected {wanted}, not {_said(value)}", key)
     return value
@@ -238,12 +241,14 @@ def _operation(item: Any, where: str) -> Operation:
 
 
 def _payload(item: Tree, where: str) -> bytes:
-    if "payload_base64" in item:
+    if item.get("payload_base64") is not None:
         try:
             return base64.b64decode(item["payload_base64"], validate=True)
         except (binascii.Error, TypeError, ValueError):
             raise _FaultyError(f"'{where}': 'payload_base64': expected base64", "payload_base64") from None
-    payload = item.get("payload", "")
+    payload = item.get("payload")
+    if payload is None:
+        return b""
     if isinstance(payload, str):
         try:
             return payload.encode()

@@ -197,6 +197,17 @@ def test_payloads_go_out_as_they_stand(tmp_path):
     assert [each.payload for each in case.given] == [b'{"a"', '{"ü": 1}'.encode(), b"\xff", b""]
 
 
+def test_a_member_that_is_null_is_as_good_as_missing(tmp_path):
+    """Whoever writes files by machine writes every member."""
+    path = tmp_path / "cases.json"
+    empty = dict.fromkeys(("title", "given", "then", "absent", "get", "get_shadow", "note"))
+    when = {"op": "get", "payload": None, "payload_base64": None, "shadow": None}
+    path.write_text(json.dumps([{**empty, "when": when, "id": "A"}]))
+    (case,) = read_cases(path)
+    assert (case.title, case.given, case.then, case.absent, case.when.payload) == ("", [], {}, [], b"")
+    assert [each.verdict for each in run_engine([case])] == ["ok"]
+
+
 def test_the_last_get_reads_the_classic_shadow_if_the_case_uses_it(tmp_path):
     """Else it may mean either, unless the file says which."""
     path = tmp_path / "cases.json"
