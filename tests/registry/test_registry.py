@@ -34,6 +34,8 @@ def test_a_thing_is_registered_once(transaction):
         (Thing(name="a", state="activ"), "did you mean 'active'"),
         (Thing(name="a", attributes={"k": "v" * 801}), "longer than 800"),
         (Thing(name="a", tags=tuple(f"t{number}" for number in range(51))), "more than 50 tags"),
+        (Thing(name="a", position=(1.0, float("inf"))), "at most 3 finite numbers"),
+        (Thing(name="a", position=(1.0, 2.0, 3.0, 4.0)), "at most 3 finite numbers"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(transaction, thing, words):
@@ -128,3 +130,10 @@ def test_a_thing_comes_back_from_the_journal_as_it_was():
     """Positions and attributes too."""
     thing = Thing(name="a", position=(1.0, 2.5), attributes={"k": "v"}, tags=("x",))
     assert msgspec.json.decode(msgspec.json.encode(thing), type=Thing) == thing
+
+
+def test_a_thing_is_not_related_to_itself(transaction):
+    """Whoever follows edges would go in circles."""
+    REGISTRY.register(Thing(name="gate-1"), transaction)
+    with pytest.raises(RegistryError, match="related to itself"):
+        REGISTRY.relate("gate-1", "contains", "gate-1", transaction)

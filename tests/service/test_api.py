@@ -237,6 +237,17 @@ def test_the_file_of_tokens_holds_hashes_and_is_its_owners_alone(service):
         ("PATCH", "/health", None, 405),
         ("GET", "/docs", None, 404),
         ("POST", "/v1/certificates", b'{"thing": "nobody"}', 404),
+        ("POST", "/v1/things", b'{"name": "far", "position": [1e999, 0]}', 400),
+        ("POST", "/v1/things", b'{"name": "far", "position": [NaN, 0]}', 400),
+        ("POST", "/v1/things", b'{"name": "far", "attributes": {"half": "\\ud800"}}', 400),
+        ("POST", "/v1/things", b'{"name": "far", "due_s": 5}', 400),
+        ("POST", "/v1/things/pump-1/commands", b'{"name": "start", "args": {"speed": Infinity}}', 400),
+        ("POST", "/v1/things/pump-1/commands", b"[" * 100_000, 400),
+        ("GET", "/v1/audit?before=99999999999999999999999", None, 400),
+        ("GET", "/v1/things/pump-1/history?after=99999999999999999999999", None, 400),
+        ("GET", "/v1/things/pump-1/history?since_s=nan", None, 400),
+        ("POST", "/v1/branches", b'{"name": "late", "at": "99999999999999999999999"}', 400),
+        ("POST", "/v1/branches", b'{"name": "late", "at": "infs"}', 400),
     ],
 )
 def test_what_is_wrong_is_told_with_a_code_a_sentence_and_advice(admin, method, path, body, code):

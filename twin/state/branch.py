@@ -20,6 +20,8 @@ from twin.state.journal import History, Wanted, load, sequence_at, state_at, thi
 from twin.state.records import Record, Records, Tree
 
 NOW: Final = "now"
+LONGEST_SEQUENCE: Final = 18
+"""So many digits a sequence has at most."""
 ABSENT: Final = None
 MOST_DIFFERENCES: Final = 10_000
 COMPARED: Final = (
@@ -79,6 +81,9 @@ def moment(history: History, at: str) -> int:
     if at == NOW:
         return history.bounds().last
     if at.isascii() and at.isdigit():
+        last = history.bounds().last
+        if len(at) > LONGEST_SEQUENCE or int(at) > last:
+            raise InputError(f"the journal has not reached sequence {at}; its last is {last}")
         return int(at)
     return sequence_at(history, seconds_of(at))
 
@@ -87,7 +92,8 @@ def seconds_of(text: str) -> float:
     """Seconds of a time such as 12.5s or 2026-03-01T12:00:00Z; raises InputError for anything else."""
     if text.endswith("s"):
         with contextlib.suppress(ValueError):
-            return float(text[:-1])
+            if math.isfinite(seconds := float(text[:-1])):
+                return seconds
     with contextlib.suppress(ValueError):
         said = dt.datetime.fromisoformat(text)
         if said.tzinfo is not None:

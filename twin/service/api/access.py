@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from twin.service.api.answers import ApiError, Document, Json, kept, read_record
+from twin.service.api.answers import ApiError, Document, Json, Sequence, kept, read_record, routes
 from twin.service.api.callers import Callers
 from twin.service.authority import Authority
 from twin.service.service import TwinService
@@ -41,7 +41,7 @@ class NewCertificate(BaseModel):
 
 def access_routes(service: TwinService, callers: Callers) -> APIRouter:
     """All of it is for admins."""
-    router = APIRouter(prefix="/v1", tags=["access"])
+    router = routes("/v1", "access")
     admin = callers.at_least("admin")
     registry = component(service.twins, Registry)
     provisioning = component(service.twins, Provisioning)
@@ -111,7 +111,7 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 
 def _audit_routes(service: TwinService, callers: Callers) -> APIRouter:
-    router = APIRouter()
+    router = routes()
     admin = callers.at_least("admin")
 
     @router.get("/audit", response_class=Json)
@@ -120,7 +120,7 @@ def _audit_routes(service: TwinService, callers: Callers) -> APIRouter:
         who: str | None = None,
         verb: str | None = None,
         decision: str | None = None,
-        before: Annotated[int | None, Query(ge=1, description="entries before this sequence")] = None,
+        before: Sequence = None,
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     ) -> Json:
         """Who changed what and who was refused what, the newest first."""
@@ -128,7 +128,7 @@ def _audit_routes(service: TwinService, callers: Callers) -> APIRouter:
 
         def read(_: Transaction) -> dict[str, Any]:
             found: list[dict[str, Any]] = []
-            until = None if before is None else before - 1
+            until = None if before is None else max(0, before - 1)
             for _page in range(PAGES_READ):
                 wanted = Wanted(0, until, AUDIT, who, None, 1_000, is_newest_first=True)
                 entries = service.history.entries(wanted)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
-from fastapi import Body, FastAPI, Request, Response
+from fastapi import APIRouter, Body, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from twin.errors import InputError, WindtunnelError
@@ -54,6 +55,8 @@ AWS_NAMES: Final[Mapping[int, str]] = {
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 Document: TypeAlias = Annotated[dict[str, Any], Body()]
+LAST_SEQUENCE: Final = 2**63 - 1
+Sequence: TypeAlias = Annotated[int | None, Query(ge=0, le=LAST_SEQUENCE, description="of the journal")]
 
 
 class ApiError(WindtunnelError):
@@ -62,6 +65,35 @@ class ApiError(WindtunnelError):
     def __init__(self, code: int, message: str, advice: str = "", **more: Any) -> None:
         super().__init__(message)
         self.code, self.message, self.advice, self.more = code, message, advice, more
+
+
+class _StrictRequest(Request):
+    """A request whose body is JSON to the letter: Python would also read NaN, 1e999 and half a character,
+    which no record can be written with and read again.
+    """
+
+    async def json(self) -> Any:
+        try:
+            return msgspec.json.decode(await self.body())
+        except (ValueError, RecursionError) as error:
+            raise ApiError(400, f"the body is no JSON: {error}") from None
+
+
+class _StrictRoute(APIRoute):
+    """A route that reads bodies strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def routes(prefix: str = "", tag: str = "") -> APIRouter:
+    """A router for some routes; those of a part of it have neither prefix nor tag."""
+    return APIRouter(prefix=prefix, tags=[tag] if tag else None, route_class=_StrictRoute)
 
 
 class Json(Response):
@@ -148,7 +180,7 @@ def _complaint(error: Mapping[str, Any]) -> str:
 
 def read_record(document: dict[str, Any], form: type[R]) -> R:
     """The document as a record; raises ApiError 400 for what does not fit, an unknown field among it."""
-    fields = form.__struct_fields__
+    fields = [name for name in form.__struct_fields__ if name != "due_s"]
     if unknown := set(document) - set(fields):
         raise ApiError(400, f"there is no field {min(unknown)!r}; there are {', '.join(fields)}")
     try:

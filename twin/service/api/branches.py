@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.message import Message
-from twin.service.api.answers import ApiError, Json, kept
+from twin.service.api.answers import ApiError, Json, kept, routes
 from twin.service.api.callers import Callers
 from twin.service.api.view import twin_of
 from twin.service.service import TwinService
@@ -83,7 +83,7 @@ class Branches:
 
 def branch_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Branches are made by operators and read by viewers."""
-    router, branches = APIRouter(prefix="/v1/branches", tags=["branches"]), Branches()
+    router, branches = routes("/v1/branches", "branches"), Branches()
     viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
 
     @router.get("", response_class=Json)
@@ -137,7 +137,7 @@ def branch_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 def _inside_routes(service: TwinService, callers: Callers, branches: Branches) -> APIRouter:
     """What is read and what happens inside a branch."""
-    router = APIRouter()
+    router = routes()
     viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
     ages = TypeAges(component(service.twins, TelemetryKeeper).types)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.errors import RefusedError
-from twin.service.api.answers import Json, kept
+from twin.service.api.answers import Json, kept, routes
 from twin.service.api.callers import Callers
 from twin.service.service import TwinService
 from twin.service.tokens import Token
@@ -48,7 +48,7 @@ class NewCommand(Form):
 
 def alarm_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Alarms are seen by viewers, acknowledged and cleared by operators."""
-    router, keeper = APIRouter(prefix="/v1/alarms", tags=["alarms"]), component(service.twins, Alarms)
+    router, keeper = routes("/v1/alarms", "alarms"), component(service.twins, Alarms)
     viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
 
     @router.get("", response_class=Json)
@@ -115,7 +115,7 @@ def alarm_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 def command_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Commands are given by operators."""
-    router, keeper = APIRouter(prefix="/v1", tags=["commands"]), component(service.twins, Commands)
+    router, keeper = routes("/v1", "commands"), component(service.twins, Commands)
     viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
 
     @router.post("/things/{thing}/commands", status_code=202, response_class=Json)
@@ -173,7 +173,7 @@ def _shown(command: Command) -> dict[str, Any]:
 
 def job_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Jobs are made, confirmed and cancelled by operators."""
-    router, keeper = APIRouter(prefix="/v1/jobs", tags=["jobs"]), component(service.twins, Jobs)
+    router, keeper = routes("/v1/jobs", "jobs"), component(service.twins, Jobs)
     viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
 
     @router.get("", response_class=Json)
@@ -238,7 +238,7 @@ def job_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 def _ending_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Ending a job at one thing, and forgetting it."""
-    router, keeper = APIRouter(), component(service.twins, Jobs)
+    router, keeper = routes(), component(service.twins, Jobs)
     operator = callers.at_least("operator")
 
     @router.delete("/{job}", status_code=204, response_class=Response)

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from twin.service.api.answers import ApiError, Json, kept
+from twin.service.api.answers import ApiError, Json, kept, routes
 from twin.service.api.callers import Callers
 from twin.service.service import TwinService
 from twin.service.tokens import Token
@@ -20,7 +20,7 @@ LONGEST_RULE_BYTES = 65_536
 
 def rule_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Rules are seen by viewers, and put in and taken out by admins."""
-    router, keeper = APIRouter(prefix="/v1/rules", tags=["rules"]), component(service.twins, Rules)
+    router, keeper = routes("/v1/rules", "rules"), component(service.twins, Rules)
     router.include_router(_changing_routes(service, callers, keeper))
     viewer = callers.at_least("viewer")
 
@@ -62,7 +62,7 @@ def rule_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 
 def _changing_routes(service: TwinService, callers: Callers, keeper: Rules) -> APIRouter:
-    router, admin = APIRouter(), callers.at_least("admin")
+    router, admin = routes(), callers.at_least("admin")
 
     @router.put("/{rule}", response_class=Json)
     async def put_rule(
@@ -124,7 +124,7 @@ def _shown(text: RuleText) -> dict[str, Any]:
 def type_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Device types are given when the service starts."""
     router, types = (
-        APIRouter(prefix="/v1/types", tags=["types"]),
+        routes("/v1/types", "types"),
         component(service.twins, TelemetryKeeper).types,
     )
     viewer = callers.at_least("viewer")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from twin.service.api.answers import ApiError, Json, kept
+from twin.service.api.answers import ApiError, Json, kept, routes
 from twin.service.api.callers import Callers
 from twin.service.service import TwinService
 from twin.service.tokens import Token
@@ -19,7 +19,7 @@ ShadowName = Annotated[str | None, Query(alias="name", description="a named shad
 
 def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Errors are answered here alone; what is accepted is told over MQTT too."""
-    router, shadows = APIRouter(tags=["shadows"]), component(service.twins, Shadows)
+    router, shadows = routes(tag="shadows"), component(service.twins, Shadows)
     reader, writer = callers.of_shadow("viewer"), callers.of_shadow("operator")
 
     @router.get("/things/{thing}/shadow", response_class=Json)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from twin.service.api.answers import Json
+from twin.service.api.answers import Json, routes
 from twin.service.api.callers import Callers
 from twin.service.metrics import Sample
 from twin.service.service import TwinService
@@ -14,7 +14,7 @@ from twin.service.tokens import Token
 
 def standing_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Health needs no token: it tells nothing about things."""
-    router, viewer = APIRouter(tags=["standing"]), callers.at_least("viewer")
+    router, viewer = routes(tag="standing"), callers.at_least("viewer")
 
     @router.get("/health", response_class=Json)
     async def health() -> Json:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Query
 
-from twin.service.api.answers import Document, Json, kept, read_record
+from twin.service.api.answers import Document, Json, Sequence, kept, read_record, routes
 from twin.service.api.callers import Callers
 from twin.service.api.view import twin_of
 from twin.service.service import TwinService
@@ -26,7 +26,7 @@ Version = Annotated[int | None, Query(description="change it only if it is at th
 
 def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Things are found by viewers and changed by admins."""
-    router, registry = APIRouter(prefix="/v1", tags=["things"]), component(service.twins, Registry)
+    router, registry = routes("/v1", "things"), component(service.twins, Registry)
     viewer, admin = callers.at_least("viewer"), callers.at_least("admin")
     ages, jobs = TypeAges(component(service.twins, TelemetryKeeper).types), component(service.twins, Jobs)
 
@@ -86,7 +86,7 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 
 def _history_routes(service: TwinService, callers: Callers) -> APIRouter:
-    router = APIRouter()
+    router = routes()
     viewer = callers.at_least("viewer")
 
     @router.get("/things/{thing}/history", response_class=Json)
@@ -94,9 +94,9 @@ def _history_routes(service: TwinService, callers: Callers) -> APIRouter:
         thing: str,
         caller: Annotated[Token, Depends(viewer)],
         kind: Annotated[str | None, Query(description="only records of this kind, such as shadow")] = None,
-        after: Annotated[int, Query(ge=0, description="entries after this sequence")] = 0,
-        until: Annotated[int | None, Query(ge=0)] = None,
-        since_s: Annotated[float | None, Query(description="entries since this time")] = None,
+        after: Sequence = None,
+        until: Sequence = None,
+        since_s: Annotated[float | None, Query(allow_inf_nan=False, description="entries since")] = None,
         limit: Limit = 100,
         newest_first: bool = False,
     ) -> Json:
@@ -104,7 +104,9 @@ def _history_routes(service: TwinService, callers: Callers) -> APIRouter:
         del caller
 
         def read(_: Transaction) -> list[Entry]:
-            start = after if since_s is None else max(after, sequence_at(service.history, since_s))
+            start = after or 0
+            if since_s is not None:
+                start = max(start, sequence_at(service.history, since_s))
             wanted = Wanted(start, until, kind, None, thing, limit, newest_first)
             return service.history.entries(wanted)
 
@@ -118,7 +120,7 @@ def _history_routes(service: TwinService, callers: Callers) -> APIRouter:
 
 
 def _graph_routes(service: TwinService, callers: Callers, registry: Registry) -> APIRouter:
-    router = APIRouter()
+    router = routes()
     viewer, admin = callers.at_least("viewer"), callers.at_least("admin")
 
     @router.get("/graph", response_class=Json)

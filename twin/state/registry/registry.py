@@ -160,8 +160,10 @@ class Registry:
     def relate(
         self, source: str, kind: str, target: str, transaction: Transaction, *, by: str = "service"
     ) -> None:
-        """Draw an edge between two things. Raises RegistryError: 404 if one is not registered."""
+        """Draw an edge between two things. Raises RegistryError: 400 for a bad kind or one thing alone, 404."""
         check_word(kind, "relationship")
+        if source == target:
+            raise RegistryError(400, f"{source!r} cannot be related to itself")
         for name in (source, target):
             self._existing(THING, name, transaction, None)
         edge = Relationship(source=source, kind=kind, target=target, created_s=transaction.now_s)

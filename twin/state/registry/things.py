@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from itertools import islice
@@ -19,6 +20,7 @@ RELATIONSHIP: Final = "relationship"
 LARGEST_ATTRIBUTES: Final = 50
 LONGEST_VALUE: Final = 800
 MOST_TAGS: Final = 50
+MOST_COORDINATES: Final = 3
 MOST_COMPARED: Final = 1_000
 """So many names are looked at for one that is near."""
 
@@ -113,6 +115,10 @@ def check_thing(thing: Thing) -> None:
             )
     if len(thing.location) > LONGEST_VALUE:
         raise RegistryError(400, f"the location of {thing.name!r} is longer than {LONGEST_VALUE} characters")
+    if len(thing.position) > MOST_COORDINATES or not all(map(math.isfinite, thing.position)):
+        raise RegistryError(
+            400, f"the position of {thing.name!r} is not at most {MOST_COORDINATES} finite numbers"
+        )
     if thing.state not in _STATES:
         raise RegistryError(400, unknown("state", thing.state, _STATES))
 
