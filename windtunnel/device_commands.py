@@ -63,7 +63,7 @@ def _add(options: argparse.Namespace) -> int:
     print(
         f"mosquitto_pub -h {about['mqtt_host']} -p {about['mqtt_port']} --cafile {about['ca']}"
         f" --cert {certificate} --key {key} -q 1 -t '$aws/things/{options.name}/shadow/update'"
-        """ -m '{"state": {"reported": {"position": "closed"}}}'"""
+        """ -m '{"state": {"reported": {"note": "hello"}}}'"""
     )
     return DONE
 

@@ -231,6 +231,38 @@ def test_a_device_of_our_authority_is_registered_when_it_first_connects(twins):
         PROVISIONING.first_connect(issued, "signs", transaction)
 
 
+def test_an_awaited_device_is_registered_once_and_nobody_takes_its_place(twins):
+    """A name that a thing or a certificate has is refused, and who is not awaited changes nothing."""
+    transaction = Transaction(twins.records, 100.0)
+    template = Template(name="signs", thing="{CommonName}", type="sign", registers_on_connect=True)
+    PROVISIONING.put_template(template, transaction)
+    issued = SimulatedIssuer().issue(None, "sign-5", 50.0, 1e6)
+    PROVISIONING.expect(issued, "signs", transaction)
+    with pytest.raises(RegistryError, match="has a certificate"):
+        PROVISIONING.expect(SimulatedIssuer().issue(None, "sign-5", 60.0, 1e6), "signs", transaction)
+    assert not may(twins.records, "sign-5", "connect")
+    PROVISIONING.arrived("sign-6", transaction)
+    PROVISIONING.arrived("sign-5", transaction)
+    count = len(transaction.changes)
+    PROVISIONING.arrived("sign-5", transaction)
+
+    assert may(twins.records, "sign-5", "connect")
+    assert not may(twins.records, "sign-6", "connect")
+    assert len(transaction.changes) == count
+
+
+def test_an_awaited_device_that_the_template_refuses_is_audited(twins):
+    """Its serial number is not on the list."""
+    transaction = Transaction(twins.records, 100.0)
+    template = Template(name="signs", serials=("1",), registers_on_connect=True)
+    PROVISIONING.put_template(template, transaction)
+    PROVISIONING.expect(SimulatedIssuer().issue(None, "sign-7", 50.0, 1e6), "signs", transaction)
+    PROVISIONING.arrived("sign-7", transaction)
+
+    assert transaction.changes[-1].entry["decision"] == "refused"
+    assert "may not be provisioned" in transaction.changes[-1].entry["reason"]
+
+
 def test_keys_are_not_sent_where_others_could_hear_them(twins):
     """The service as it runs by default answers signing requests only."""
     live = Twins([Provisioning()], twins.records)

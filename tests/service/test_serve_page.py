@@ -48,7 +48,7 @@ def test_the_page_does_what_it_says(tmp_path, eventually):
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"code":' not in done.stdout
-    for word in ("boom_gate", '"position":"closed"', '"delta":{"position":"open"}', '"state":"live"'):
+    for word in ("boom_gate", '"gate":"closed"', '"delta":{"gate":"open"}', '"state":"live"'):
         assert word in done.stdout, (word, done.stdout)
     assert "wt_" in done.stdout
     assert len(banner.splitlines()) <= 12

@@ -25,6 +25,7 @@ from twin.service.writer import BusyError, Writer
 from twin.state.journal import History, Store
 from twin.state.records import Component, Transaction
 from twin.state.registry.certificates import CERTIFICATE, Certificate
+from twin.state.registry.provisioning import Provisioning
 from twin.state.shadow import InFlight, Shadows
 from twin.state.standard import component
 from twin.state.twins import Twins
@@ -120,7 +121,7 @@ class TwinService:
         branching: Callable[[], Sequence[Component]] = tuple,
     ) -> None:
         self.twins, self.history, self.settings = twins, store, settings
-        self.metrics, self.watch = Metrics(), Watch()
+        self.metrics, self.watch = Metrics(), Watch(component(twins, Provisioning).arrived)
         self.authority, self.branching = authority, branching
         self.broker: Mosquitto | None = None
         self.enforcement: Enforcement | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,8 +21,12 @@ SERVICE_TOPICS: Final = "$aws/"
 
 @dataclass(slots=True)
 class Watch:
-    """Remembers events until they are written; `lost` counts those that came faster than that."""
+    """Remembers events until they are written; `lost` counts those that came faster than that.
 
+    `arrived` is told of each client that has connected, with the transaction.
+    """
+
+    arrived: Callable[[str, Transaction], None] = lambda _client, _transaction: None
     lost: int = field(init=False, default=0)
     connected: set[str] = field(init=False, default_factory=set)
     _events: deque[tuple[float, Event]] = field(init=False, default_factory=deque)
@@ -45,10 +49,12 @@ class Watch:
         return bool(self._events)
 
     def write(self, transaction: Transaction) -> int:
-        """Write refusals into the journal; return how many."""
+        """Write refusals into the journal and return how many; register the clients that were awaited."""
         count = 0
         for _ in range(min(len(self._events), AT_ONCE)):
             at_s, event = self._events.popleft()
+            if isinstance(event, Arrived):
+                self.arrived(event.client, transaction)
             for entry in _refusals(at_s, event, transaction.records):
                 audit(transaction, entry)
                 count += 1

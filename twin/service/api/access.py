@@ -1,5 +1,6 @@
 """Who may connect, and who did what: certificates, policies and the audit log."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.service.api.answers import ApiError, Document, Json, Sequence, kept, read_record, routes
-from twin.service.api.callers import Callers
+from twin.service.api.callers import Caller, Callers
 from twin.service.authority import Authority
 from twin.service.service import TwinService
 from twin.service.tokens import Token
@@ -15,11 +16,11 @@ from twin.state.journal import Wanted
 from twin.state.records import Transaction
 from twin.state.registry.audit import AUDIT
 from twin.state.registry.certificates import CERTIFICATE, Certificate, State
-from twin.state.registry.issuing import YEAR_S
-from twin.state.registry.policies import Policy, policies_of
+from twin.state.registry.issuing import YEAR_S, Issued
+from twin.state.registry.policies import CLIENT, POLICY, Client, Policy, policies_of
 from twin.state.registry.provisioning import TEMPLATE, Provisioning, Template
 from twin.state.registry.registry import Registry
-from twin.state.registry.things import THING, RegistryError, unknown
+from twin.state.registry.things import GROUP, THING, RegistryError, unknown
 from twin.state.standard import component
 
 CLAIM = "claim."
@@ -29,11 +30,16 @@ PAGES_READ = 20
 
 
 class NewCertificate(BaseModel):
-    """For a thing, or a claim to get one with; with a signing request the key stays with the asker."""
+    """For a thing, for a claim to get one with, for a client that is no thing, or for a device by its `name`
+    that a `template` registers when it first connects. With a signing request the key stays with the asker.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     thing: str = ""
+    client: str = ""
+    name: str = Field(default="", pattern="^[A-Za-z0-9:_-]{0,64}$")
+    template: str = ""
     claim: str = Field(default="", pattern="^[A-Za-z0-9_-]{0,48}$")
     csr: str | None = Field(default=None, max_length=16_384)
     valid_s: float = Field(default=YEAR_S, gt=0, le=10 * YEAR_S)
@@ -57,19 +63,15 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def issue(asked: NewCertificate, caller: Annotated[Token, Depends(admin)]) -> Json:
         """A certificate for a thing, with its private key unless a signing request came; we keep neither."""
         authority = _authority(service)
-        if bool(asked.thing) is bool(asked.claim):
-            raise ApiError(400, "a certificate is for a thing or for a claim: name one of both")
-        name = asked.thing or f"{CLAIM}{asked.claim}"
-        issued = authority.issue(asked.csr, name, authority.clock(), asked.valid_s)
-
-        def admit(transaction: Transaction) -> Certificate:
-            things = transaction.records.of(THING)
-            if asked.thing and asked.thing not in things:
-                raise RegistryError(404, unknown("thing", asked.thing, things))
-            state: State = "ACTIVE" if asked.thing else "CLAIM"
-            return provisioning.admit(issued, state, transaction, thing=asked.thing, by=caller.name)
-
-        await kept(service.change(admit))
+        names = [
+            each
+            for each in (asked.thing, asked.client, asked.claim and CLAIM + asked.claim, asked.name)
+            if each
+        ]
+        if len(names) != 1 or bool(asked.name) is not bool(asked.template):
+            raise ApiError(400, "name one of these: thing, client, claim, or name with its template")
+        issued = authority.issue(asked.csr, names[0], authority.clock(), asked.valid_s)
+        await kept(service.change(lambda each: _admitted(provisioning, asked, issued, each, caller.name)))
         return Json({**msgspec.to_builtins(issued), "ca_pem": authority.certificate_pem}, 201)
 
     @router.post("/certificates/{fingerprint}/revoke", response_class=Json)
@@ -106,8 +108,61 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
         made = read_record({**document, "name": policy}, Policy)
         return Json(await kept(service.change(lambda each: registry.put_policy(made, each, by=caller.name))))
 
+    router.include_router(_client_routes(service, callers, registry))
     router.include_router(_audit_routes(service, callers))
     return router
+
+
+def _admitted(
+    provisioning: Provisioning, asked: NewCertificate, issued: Issued, transaction: Transaction, by: str
+) -> Certificate:
+    """Let the certificate in; raises RegistryError 404 for whom nobody knows."""
+    if asked.name:
+        return provisioning.expect(issued, asked.template, transaction, by=by)
+    for kind, name in ((THING, asked.thing), (CLIENT, asked.client)):
+        known = transaction.records.of(kind)
+        if name and name not in known:
+            raise RegistryError(404, unknown(kind, name, known))
+    state: State = "CLAIM" if asked.claim else "ACTIVE"
+    return provisioning.admit(issued, state, transaction, thing=asked.thing, by=by)
+
+
+def _client_routes(service: TwinService, callers: Callers, registry: Registry) -> APIRouter:
+    """Clients of the broker that are no things: services, operators, readers."""
+    router, admin = routes(), callers.at_least("admin")
+
+    @router.get("/clients", response_class=Json)
+    async def clients(caller: Annotated[Token, Depends(admin)]) -> Json:
+        """The clients, each with its role."""
+        del caller
+        return Json(
+            {"clients": await kept(service.read(lambda each: list(each.records.of(CLIENT).values())))}
+        )
+
+    @router.put("/clients/{client}", response_class=Json)
+    async def put_client(client: str, document: Document, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """Give a client a role: service, operator, reader or claim."""
+        made = read_record({**document, "name": client}, Client)
+        await kept(service.change(lambda each: registry.put_client(made, each, by=caller.name)))
+        return Json({"name": client, "role": made.role})
+
+    for path, kind in (("clients", CLIENT), ("policies", POLICY), ("groups", GROUP)):
+        router.delete(f"/{path}/{{name}}", response_class=Json)(_removal(service, registry, kind, admin))
+    return router
+
+
+def _removal(
+    service: TwinService, registry: Registry, kind: str, admin: Caller
+) -> Callable[..., Awaitable[Json]]:
+    """What removes a record of the registry."""
+
+    async def remove(name: str, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """Forget it; where a policy of this name is shipped, that one holds again."""
+        await kept(service.change(lambda each: registry.discard(kind, name, each, by=caller.name)))
+        return Json({"removed": name})
+
+    remove.__name__ = f"remove_{kind}"
+    return remove
 
 
 def _audit_routes(service: TwinService, callers: Callers) -> APIRouter:

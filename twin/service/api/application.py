@@ -10,7 +10,8 @@ from twin.service.api import answers
 from twin.service.api.access import access_routes
 from twin.service.api.branches import branch_routes
 from twin.service.api.callers import Callers
-from twin.service.api.events import alarm_routes, command_routes, job_routes
+from twin.service.api.connectivity import sim_routes
+from twin.service.api.events import alarm_routes, command_routes, job_routes, watch_routes
 from twin.service.api.guard import App, Guard
 from twin.service.api.rules import rule_routes, type_routes
 from twin.service.api.shadows import shadow_routes
@@ -47,9 +48,11 @@ def application(service: TwinService, settings: ApiSettings) -> App:
         shadow_routes,
         thing_routes,
         alarm_routes,
+        watch_routes,
         command_routes,
         job_routes,
         access_routes,
+        sim_routes,
         rule_routes,
         type_routes,
         branch_routes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from fastapi import Request
 
@@ -13,6 +13,7 @@ from twin.service.api.answers import ApiError
 from twin.service.tokens import Keyring, Token
 
 INFLIGHT_LIMIT: Final = 10
+Caller: TypeAlias = Callable[[Request], Coroutine[Any, Any, Token]]
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Callers:
             raise ApiError(401, "this token is not known, or was revoked")
         return token
 
-    def at_least(self, role: str) -> Callable[[Request], Coroutine[Any, Any, Token]]:
+    def at_least(self, role: str) -> Caller:
         """A dependency: the caller, who may do what this role may."""
 
         async def caller(request: Request) -> Token:

@@ -10,17 +10,20 @@ from twin.service.api.answers import Json, kept, routes
 from twin.service.api.callers import Callers
 from twin.service.service import TwinService
 from twin.service.tokens import Token
-from twin.state.alarms import Alarms, alarms
+from twin.state.alarms import WATCH, Alarms, alarms
+from twin.state.commands import GROUP as COMMAND_GROUP
 from twin.state.commands import KIND as COMMAND
-from twin.state.commands import Command, Commands, commands
+from twin.state.commands import Command, CommandGroup, Commands, combined, commands
 from twin.state.jobs import Jobs, job_document, job_executions, jobs
 from twin.state.records import Transaction
 from twin.state.registry.audit import administered
+from twin.state.registry.search import members_of
 from twin.state.standard import component
 
 Severity = Literal["critical", "major", "minor", "warning", "indeterminate"]
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 TIMEOUT_S = 30.0
+LARGEST_GROUP = 1_000
 
 
 class Form(BaseModel):
@@ -35,6 +38,13 @@ class Acknowledgement(Form):
     note: str = Field(default="", max_length=1_000)
 
 
+class NewWatch(Form):
+    """For how long a thing may be silent."""
+
+    within_s: float = Field(gt=0.0, le=366 * 86_400.0)
+    severity: Severity = "warning"
+
+
 class NewCommand(Form):
     """A command to a thing; the same key gives the same command."""
 
@@ -44,6 +54,12 @@ class NewCommand(Form):
     key: str | None = None
     retries: int = 0
     wait_for_session: bool = False
+
+
+class NewGroupCommand(NewCommand):
+    """A command to a thing, a group (`group:NAME`) or the things that a query finds."""
+
+    target: str
 
 
 def alarm_routes(service: TwinService, callers: Callers) -> APIRouter:
@@ -113,6 +129,44 @@ def alarm_routes(service: TwinService, callers: Callers) -> APIRouter:
     return router
 
 
+def watch_routes(service: TwinService, callers: Callers) -> APIRouter:
+    """A thing that is watched raises the alarm "inactivity" when nothing is heard of it."""
+    router, keeper = routes("/v1/watches", "alarms"), component(service.twins, Alarms)
+    viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
+
+    @router.get("", response_class=Json)
+    async def watches(caller: Annotated[Token, Depends(viewer)]) -> Json:
+        """The things that are watched, and when each was last heard of."""
+        del caller
+        return Json({"watches": await kept(service.read(lambda each: list(each.records.of(WATCH).values())))})
+
+    @router.put("/{thing}", response_class=Json)
+    async def watch(thing: str, asked: NewWatch, caller: Annotated[Token, Depends(operator)]) -> Json:
+        """Watch a thing from now on."""
+
+        def work(transaction: Transaction) -> Any:
+            keeper.watch(thing, asked.within_s, transaction, asked.severity)
+            administered(transaction, caller.name, "watch", f"thing {thing}", f"{asked.within_s:g} s")
+            return transaction.records.get(WATCH, thing)
+
+        return Json(await kept(service.change(work)))
+
+    @router.delete("/{thing}", response_class=Json)
+    async def unwatch(thing: str, caller: Annotated[Token, Depends(operator)]) -> Json:
+        """Watch it no longer; its alarm ends."""
+
+        def work(transaction: Transaction) -> None:
+            if transaction.records.get(WATCH, thing) is None:
+                raise RefusedError(404, f"{thing!r} is not watched")
+            keeper.unwatch(thing, transaction)
+            administered(transaction, caller.name, "unwatch", f"thing {thing}")
+
+        await kept(service.change(work))
+        return Json({"removed": thing})
+
+    return router
+
+
 def command_routes(service: TwinService, callers: Callers) -> APIRouter:
     """Commands are given by operators."""
     router, keeper = routes("/v1", "commands"), component(service.twins, Commands)
@@ -162,6 +216,54 @@ def command_routes(service: TwinService, callers: Callers) -> APIRouter:
         if found is None:
             raise RefusedError(404, f"there is no command {command!r}, or it ended long ago")
         return Json(_shown(found))
+
+    router.include_router(_group_command_routes(service, callers, keeper))
+    return router
+
+
+def _group_command_routes(service: TwinService, callers: Callers, keeper: Commands) -> APIRouter:
+    router = routes()
+    viewer, operator = callers.at_least("viewer"), callers.at_least("operator")
+
+    @router.post("/commands", status_code=202, response_class=Json)
+    async def command_all(asked: NewGroupCommand, caller: Annotated[Token, Depends(operator)]) -> Json:
+        """Command several things at once; ask for the group to see how it ends."""
+
+        def work(transaction: Transaction) -> dict[str, Any]:
+            things = members_of(transaction.records, asked.target)
+            if not 1 <= len(things) <= LARGEST_GROUP:
+                raise RefusedError(
+                    400, f"{asked.target!r} means {len(things)} things; 1 to {LARGEST_GROUP} can be"
+                )
+            group = keeper.issue_all(
+                things,
+                asked.name,
+                asked.args,
+                transaction,
+                timeout_s=asked.timeout_s,
+                key=asked.key,
+                retries=asked.retries,
+                wait_for_session=asked.wait_for_session,
+            )
+            administered(transaction, caller.name, "command", f"{asked.target} {asked.name}", group.id)
+            return {"id": group.id, "name": group.name, **combined(transaction.records, group)}
+
+        return Json(await kept(service.change(work)), 202)
+
+    @router.get("/command-groups/{group}", response_class=Json)
+    async def one_group(group: str, caller: Annotated[Token, Depends(viewer)]) -> Json:
+        """One `status` for all, 202 while one is open, and the answer of each thing."""
+        del caller
+
+        def read(transaction: Transaction) -> dict[str, Any]:
+            found: CommandGroup | None = transaction.records.get(COMMAND_GROUP, group)
+            if found is None:
+                raise RefusedError(
+                    404, f"there is no command {group!r} to several things, or it ended long ago"
+                )
+            return {"id": found.id, "name": found.name, **combined(transaction.records, found)}
+
+        return Json(await kept(service.read(read)))
 
     return router
 

@@ -14,6 +14,7 @@ from twin.state.jobs import Jobs
 from twin.state.journal import Entry, Wanted, sequence_at
 from twin.state.records import Transaction
 from twin.state.registry.registry import Registry
+from twin.state.registry.relations import affected, graph
 from twin.state.registry.search import search
 from twin.state.registry.things import GROUP, RELATIONSHIP, Group, Thing
 from twin.state.standard import TypeAges, component
@@ -124,17 +125,31 @@ def _graph_routes(service: TwinService, callers: Callers, registry: Registry) ->
     viewer, admin = callers.at_least("viewer"), callers.at_least("admin")
 
     @router.get("/graph", response_class=Json)
-    async def graph(caller: Annotated[Token, Depends(viewer)]) -> Json:
-        """Things and how they are related, as nodes and links."""
+    async def whole_graph(caller: Annotated[Token, Depends(viewer)]) -> Json:
+        """Things and how they are related, as nodes and links; a gateway speaks for what is behind it."""
         del caller
 
         def read(transaction: Transaction) -> dict[str, Any]:
-            things, edges = transaction.records.of("thing"), transaction.records.of(RELATIONSHIP)
-            nodes = [{"id": each.name, "type": each.type, "site": each.site} for each in things.values()]
-            links = [{"source": e.source, "target": e.target, "kind": e.kind} for e in edges.values()]
+            made = graph(transaction.records)
+            nodes = [{"id": name, **about} for name, about in made.nodes(data=True)]
+            links = [
+                {"source": one, "target": other, "kind": kind} for one, other, kind in made.edges(keys=True)
+            ]
             return {"directed": True, "nodes": nodes, "links": links}
 
         return Json(await kept(service.read(read)))
+
+    @router.get("/graph/{thing}/affected", response_class=Json)
+    async def affected_things(
+        thing: str,
+        caller: Annotated[Token, Depends(viewer)],
+        kind: Annotated[list[str] | None, Query(description="only along these relationships")] = None,
+    ) -> Json:
+        """What suffers if the thing fails, nearest first, and by which way."""
+        del caller
+        return Json(
+            {"affected": await kept(service.read(lambda each: affected(each.records, thing, kind or ())))}
+        )
 
     @router.put("/graph/{source}/{kind}/{target}", response_class=Json)
     async def relate(source: str, kind: str, target: str, caller: Annotated[Token, Depends(admin)]) -> Json:

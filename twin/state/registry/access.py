@@ -42,6 +42,11 @@ def thing_of(records: Records, client: str) -> Thing | None:
     return thing if thing is not None and thing.state == "active" else None
 
 
+def awaited(records: Records, client: str) -> Certificate | None:
+    """The certificate by which a client is to be registered when it first connects; None if it is not."""
+    return records.derived("access", _KINDS, Access).awaited(client)
+
+
 @dataclass(slots=True)
 class Grants:
     """What one client may do and must not do, and what was decided about it lately."""
@@ -115,6 +120,13 @@ class Access:
                 return found
         named: Thing | None = self._records.get(THING, client)
         return named
+
+    def awaited(self, client: str) -> Certificate | None:
+        """The certificate by which a client is to be registered."""
+        for certificate in self._certificates.get(client, ()):
+            if certificate.state == "PENDING_ACTIVATION" and certificate.template:
+                return certificate
+        return None
 
     def _granted(self, client: str) -> Grants:
         grants = Grants()

@@ -65,6 +65,7 @@ def _own(thing: str, field: str) -> tuple[str, ...]:
         *(f"$aws/things/{thing}/jobs/{each}" for each in JOBS),
         *(f"{field}/{each}" for each in FIELD),
         f"things/{thing}/cmd/+/ack",
+        f"things/{thing}/session",
         f"things/{thing}/certificates/rotate",
     )
 

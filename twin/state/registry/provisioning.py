@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from twin.errors import InputError
 from twin.message import Message
 from twin.state.records import Record, Transaction, Tree
+from twin.state.registry.access import awaited
 from twin.state.registry.audit import LONGEST_TEXT, Entry, administered, audit
 from twin.state.registry.certificates import CERTIFICATE, Certificate, State, check_transition
 from twin.state.registry.issuing import YEAR_S, Issued, Issuer, SimulatedIssuer
@@ -42,6 +43,7 @@ CREATE_FROM_CSR: Final = "$aws/certificates/create-from-csr/json"
 PROVISION: Final = "$aws/provisioning-templates/+/provision/json"
 ROTATE: Final = "things/+/certificates/rotate"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_ISSUED: Final = ("fingerprint", "serial", "common_name", "valid_from_s", "valid_until_s")
 _ERRORS: Final = {400: "InvalidRequest", 403: "Forbidden", 404: "ResourceNotFound", 409: "Conflict"}
 
 
@@ -190,15 +192,23 @@ class Provisioning:
         return kept
 
     def admit(
-        self, issued: Issued, state: State, transaction: Transaction, *, thing: str = "", by: str = "service"
+        self,
+        issued: Issued,
+        state: State,
+        transaction: Transaction,
+        *,
+        thing: str = "",
+        template: str = "",
+        by: str = "service",
     ) -> Certificate:
-        """Let a certificate in that was issued: ACTIVE for a thing, or a CLAIM."""
+        """Let a certificate in that was issued: ACTIVE for a thing, a CLAIM, or waiting for its template."""
         certificate = Certificate(
             fingerprint=issued.fingerprint,
             serial=issued.serial,
             common_name=issued.common_name,
             state=state,
             thing=thing,
+            template=template,
             valid_from_s=issued.valid_from_s,
             valid_until_s=issued.valid_until_s,
             changed_s=transaction.now_s,
@@ -208,17 +218,47 @@ class Provisioning:
         administered(transaction, by, "admit", f"certificate {certificate.fingerprint[:12]}", state)
         return certificate
 
+    def expect(
+        self, issued: Issued, template_name: str, transaction: Transaction, *, by: str = "service"
+    ) -> Certificate:
+        """Let a certificate in whose owner is registered by a template when it first connects.
+
+        Raises RegistryError: 403 if the template does not register on connect, 409 if the name is taken: the
+        owner would be taken for somebody else.
+        """
+        self._registering(template_name, transaction)
+        records, name = transaction.records, issued.common_name
+        is_taken = any(each.common_name == name for each in records.of(CERTIFICATE).values())
+        if is_taken or records.get(THING, name) is not None:
+            raise RegistryError(409, f"{name!r} is a thing already, or has a certificate")
+        return self.admit(issued, "PENDING_ACTIVATION", transaction, template=template_name, by=by)
+
+    def arrived(self, client: str, transaction: Transaction) -> None:
+        """A client has connected: it is registered if that is awaited; a refusal stands in the audit log."""
+        certificate = awaited(transaction.records, client)
+        if certificate is None:
+            return
+        fields = {name: getattr(certificate, name) for name in _ISSUED}
+        try:
+            self.first_connect(Issued("", **fields), certificate.template, transaction)
+        except RegistryError as error:
+            reason = str(error)[:LONGEST_TEXT]
+            audit(transaction, Entry(transaction.now_s, client, "provision", client, "refused", reason))
+
+    def _registering(self, name: str, transaction: Transaction) -> Template:
+        """The template, which registers on connect."""
+        template: Template | None = transaction.records.get(TEMPLATE, name)
+        if template is None or not template.is_enabled or not template.registers_on_connect:
+            raise RegistryError(403, f"template {name!r} does not register devices when they connect")
+        return template
+
     def first_connect(self, issued: Issued, template_name: str, transaction: Transaction) -> Thing:
         """A device that our authority signed for connects for the first time: it is registered and active.
 
         The template's parameters are its certificate's CommonName and its SerialNumber. Raises RegistryError:
         403 if the template does not register on connect, or what registering raises.
         """
-        template: Template | None = transaction.records.get(TEMPLATE, template_name)
-        if template is None or not template.is_enabled or not template.registers_on_connect:
-            raise RegistryError(
-                403, f"template {template_name!r} does not register devices when they connect"
-            )
+        template = self._registering(template_name, transaction)
         known: Certificate | None = transaction.records.get(CERTIFICATE, issued.fingerprint)
         if known is not None and known.state != "PENDING_ACTIVATION":
             raise RegistryError(409, f"certificate {issued.fingerprint[:12]} is {known.state} already")

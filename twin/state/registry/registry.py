@@ -160,7 +160,7 @@ class Registry:
     def relate(
         self, source: str, kind: str, target: str, transaction: Transaction, *, by: str = "service"
     ) -> None:
-        """Draw an edge between two things. Raises RegistryError: 400 for a bad kind or one thing alone, 404."""
+        """Draw an edge between two things. Raises RegistryError: 400, or 404 for one not registered."""
         check_word(kind, "relationship")
         if source == target:
             raise RegistryError(400, f"{source!r} cannot be related to itself")
