@@ -19,6 +19,7 @@ from scenarios.wiring.wire_level import InDriver, LinkLevel, Nothing, WireLevel
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour, NodeId
 from twin.live.endpoint import Endpoint
+from twin.live.history import History
 from twin.live.pacer import SocketPacer, Stopped
 from twin.live.probe import probe
 from twin.live.real_broker import OUTSIDE, RealBroker
@@ -83,6 +84,7 @@ def run_live(
     duration_s: float | None = None,
     links: Level = "in-driver",
     is_traced: bool = True,
+    history: History | None = None,
     on_start: Callable[[Running], None] | None = None,
     ground: PacketGround | None = None,
 ) -> LiveRun:
@@ -91,6 +93,7 @@ def run_live(
     `links` says what stands for the links to a real broker: nothing ("none"), the kernel's network model in
     wall time ("in-driver"), a proxy that delays real bytes by the same model ("proxy"), or packets that the
     kernel's own TCP sends ("tun"): then `ground` is what the broker was started beyond.
+    `history` is told of every message.
     Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
     """
     _check(variant, bindings)
@@ -111,7 +114,10 @@ def run_live(
         pacer=pacer,
         bound=bound,
         carrier=level.carrier,
+        journal=history,
     )
+    if history is not None:
+        history.clock = lambda: assembly.kernel.now
     assemblies.append(assembly)
     nodes_of = reporters(scenario, blueprint.members)
     is_whole = True

@@ -22,6 +22,7 @@ MODULES = (
     "windtunnel.conformance_commands",
     "windtunnel.device_commands",
     "windtunnel.fidelity_commands",
+    "windtunnel.ledger_commands",
     "windtunnel.live_commands",
     "windtunnel.proxy_commands",
     "windtunnel.rules_commands",

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 from twin.errors import InputError
 from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, INTERRUPTED, MET
+from windtunnel.ledger_commands import account_of, begin_history, end_history
 
 if TYPE_CHECKING:
     from scenarios.format.loading import ScenarioFile, Variant
+    from scenarios.ledger import Account
     from scenarios.live import LiveRun
     from scenarios.wiring.packet_level import PacketGround
     from twin.service.brokers import RunningBroker
 
-LIVE, TIMELINE = "live.json", "timeline.yaml"
+LIVE, TIMELINE, HISTORY = "live.json", "timeline.yaml", "history.jsonl"
 BROKER_KIND: Final = "mqtt_broker"
 EXAMPLES: Final = """\
 examples:
@@ -46,6 +48,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     live.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
     add_broker_options(live)
+    live.add_argument(
+        "--ledger",
+        choices=("marks", "content", "off"),
+        default="marks",
+        help="know messages by a member `_wt` in their JSON (default), by topic and payload, or not at all",
+    )
     live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
     live.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -103,6 +111,7 @@ def live(options: argparse.Namespace) -> int:
                 desks.callback(Desk(Path(options.control), run.pacer.call, control.actions).close)
 
         archive = Archive.open(Path(options.runs), scenario, Plan([variant.name], 1, options.seed, 1))
+        history = begin_history(archive.folder / HISTORY, options.ledger)
         try:
             found = run_live(
                 variant,
@@ -110,19 +119,30 @@ def live(options: argparse.Namespace) -> int:
                 seed=options.seed,
                 duration_s=duration_s,
                 links=options.links,
+                history=history,
                 on_start=on_start,
                 ground=ground,
             )
         except BaseException:
             archive.discard()
             raise
+        finally:
+            if history is not None:
+                end_history(history, variant, controls[0].happened if controls else [])
     run = VariantRun(variant, tests_of(variant))
     run.take(found.outcome)
     archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
     if controls and controls[0].happened:
         write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
-    write(archive.folder / LIVE, json.dumps(_live_figures(found), indent=1).encode())
-    print(json.dumps(_as_json(found)) if options.json else _shown(found, scenario, variant, archive.folder))
+    account = None if history is None else account_of(archive.folder / HISTORY)
+    figures = _live_figures(found, account)
+    write(archive.folder / LIVE, json.dumps(figures, indent=1).encode())
+    if options.json:
+        print(json.dumps(_as_json(found, figures)))
+    else:
+        print(_shown(found, scenario, variant, account, archive.folder))
+    if history is not None and history.problem:
+        print(f"windtunnel: {history.problem}", file=sys.stderr)
     if not found.is_whole:
         return INTERRUPTED
     return MET if all(each.is_met for each in found.outcome.judgements.values()) else FAILED
@@ -172,10 +192,11 @@ def bound_brokers(
         }
 
 
-def _live_figures(found: LiveRun) -> dict[str, Any]:
+def _live_figures(found: LiveRun, account: Account | None) -> dict[str, Any]:
     import msgspec
 
     return {
+        "ledger": msgspec.to_builtins(account),
         "brokers": found.brokers,
         "links": found.links,
         "ended_connections": found.ended_connections,
@@ -184,12 +205,16 @@ def _live_figures(found: LiveRun) -> dict[str, Any]:
     }
 
 
-def _as_json(found: LiveRun) -> dict[str, Any]:
+def _as_json(found: LiveRun, figures: dict[str, Any]) -> dict[str, Any]:
     judged = {name: each._asdict() for name, each in found.outcome.judgements.items()}
-    return {**_live_figures(found), "requirements": judged, "metrics": found.outcome.metrics}
+    return {**figures, "requirements": judged, "metrics": found.outcome.metrics}
 
 
-def _shown(found: LiveRun, scenario: ScenarioFile, variant: Variant, folder: Path) -> str:
+def _shown(
+    found: LiveRun, scenario: ScenarioFile, variant: Variant, account: Account | None, folder: Path
+) -> str:
+    from scenarios.ledger import summary
+
     marks = {True: "✓ met    ", False: "✗ not met"}
     lines = [f"{scenario.title}: {variant.name}, live for {found.outcome.duration_s:.1f} s"]
     lines += [f"  {marks[each.is_met]}  {name}" for name, each in found.outcome.judgements.items()]
@@ -200,4 +225,6 @@ def _shown(found: LiveRun, scenario: ScenarioFile, variant: Variant, folder: Pat
         else f"NOT REAL TIME: the clock slipped {late.slip_count} times, {late.slipped_s:.2f} s in all"
     )
     lines += [f"{count} connections ended: {reason}" for reason, count in found.ended_connections.items()]
+    if account is not None:
+        lines += [summary(account), *account.violations]
     return "\n".join([*lines, f"kept in {folder}"])

@@ -19,6 +19,7 @@ from scenarios.format import schema
 from scenarios.format.options import options_of
 from scenarios.wiring import timeline
 from scenarios.wiring.hardware import observe_hardware
+from scenarios.wiring.journaling import journaled
 from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
 from scenarios.wiring.mirrors import Mirrors
@@ -42,6 +43,7 @@ from twin.kernel.kernel import Kernel, NodeSpec
 from twin.kernel.ports import Carrier, Pacer
 from twin.kernel.randomness import Streams
 from twin.mqtt.client import ClientSession
+from twin.mqtt.journal import Journal
 from twin.state.registry.access import Guard
 
 STOP_CHECK_S: Final = 10.0
@@ -107,10 +109,12 @@ class Blueprint:
         bound: Mapping[str, Behaviour] | None = None,
         start: Start | None = None,
         carrier: Callable[[Network], Carrier] | None = None,
+        journal: Journal | None = None,
     ) -> Assembly:
         """Everything that one replication needs, made anew; `bound` gives the nodes that are real.
 
-        `carrier` may put something before the network that carries otherwise.
+        `carrier` may put something before the network that carries otherwise; `journal` is told of every
+        MQTT session.
         With a `start` the twins, and the devices that can, begin with what twins knew at some moment.
         """
         streams = Streams(seed)
@@ -123,6 +127,8 @@ class Blueprint:
         }
         if start is not None:
             nodes = {node: start.applied(node, spec) for node, spec in nodes.items()}
+        if journal is not None:
+            nodes = {node: journaled(spec, journal) for node, spec in nodes.items()}
         carries = network if carrier is None else carrier(network)
         kernel = Kernel(nodes, carries, streams, pacer, is_traced=is_traced)
         kernel.epoch_s = 0.0 if start is None else start.at_s

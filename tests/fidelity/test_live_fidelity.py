@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from windtunnel.__main__ import main
+from windtunnel.cli import run_command_line as main
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(180)]
 SLIPPED = 4

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from twin.errors import InputError
 from twin.kernel.behaviour import Context, Drop, Effect, NodeId, Received, Send, Wake
 from twin.message import Message, Properties
+from twin.mqtt.journal import Journal
 from twin.mqtt.outbox import INFLIGHT_LIMIT, QUEUE_LIMIT, DropPolicy, Outbox
 from twin.mqtt.packets import (
     ACCEPTED,
@@ -88,6 +89,7 @@ class ClientSession:
     last_received_s: float = field(init=False, default=0.0)
     last_publication_s: float = field(init=False, default=0.0)
     is_ping_outstanding: bool = field(init=False, default=False)
+    journal: Journal | None = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.queue_limit, self.drop, self.version)
@@ -107,6 +109,8 @@ class ClientSession:
 
     def start(self, context: Context) -> list[Effect]:
         """Begin at the start of the run, or after a restart (a later time: the old connection is gone)."""
+        if self.journal is not None:
+            self.journal.note(self.client_id, "started")
         if self.starts_connected and context.now <= 0.0:
             return [*self._subscribe_all(), *self._connected(context)]
         if self.session == "cold":
@@ -120,8 +124,10 @@ class ClientSession:
         """Send the message, or hold it until the broker can be reached (QoS 0 as well)."""
         if not 0 <= message.qos <= 2:
             raise InputError(f"topic {message.topic!r}: QoS is 0, 1 or 2, not {message.qos}")
+        if self.journal is not None:
+            message = self.journal.published(self.client_id, message)
         if self.packet_limit_bytes < PACKET_LIMIT_BYTES and packet_bytes(message) > self.packet_limit_bytes:
-            return [Drop(message, "packet too large")]
+            return self._given_up([Drop(message, "packet too large")])
         self.last_publication_s = context.now
         effects = self._sent(self.outbox.offer(message, context.trace, self._peer, context.now), context)
         if self.state == "closed":
@@ -139,6 +145,8 @@ class ClientSession:
     def unsubscribe(self, topic_filter: str) -> list[Effect]:
         """End a subscription, now if connected."""
         self.filters.pop(topic_filter, None)
+        if self.journal is not None:
+            self.journal.note(self.client_id, "unsubscribe", Message(topic_filter, kind="unsubscribe"))
         if not self.is_connected:
             return []
         packet_id = self.outbox.next_packet_id()
@@ -160,12 +168,19 @@ class ClientSession:
         message = event.message
         match message.kind:
             case "publish":
-                return self._accept(message, context)
+                effects, messages = self._accept(message, context)
+                if self.journal is not None:
+                    messages = [self.journal.received(self.client_id, each) for each in messages]
+                return effects, messages
             case "puback" | "pubcomp":
+                self._told(message)
                 self.outbox.acknowledge(message.packet_id)
                 return self._drain(context), []
             case "pubrec":
+                self._told(message)
                 return self._pubrec(message, context), []
+            case "suback" if self.journal is not None:
+                self.journal.note(self.client_id, "subscribed", message)
             case "pubrel":
                 return self._pubrel(message, context), []
             case "connack" if self.state == "connecting":
@@ -219,6 +234,9 @@ class ClientSession:
         effects: list[Effect] = []
         self.failures = 0
         self._heed(connack)
+        if self.journal is not None:
+            is_kept = connack.is_session_present
+            self.journal.note(self.client_id, "connected" if is_kept else "connected anew")
         if connack.is_session_present:
             effects += self._dressed(self.outbox.redeliver(self.broker))
         else:
@@ -246,6 +264,8 @@ class ClientSession:
     def _lost(self, context: Context) -> list[Effect]:
         """Wait with full jitter below a limit that doubles with each failure."""
         self.is_ping_outstanding = False
+        if self.journal is not None:
+            self.journal.note(self.client_id, "disconnected")
         if self.session == "cold" and not self.waiting_count:
             return self._closed()
         self.state = "waiting"
@@ -289,7 +309,25 @@ class ClientSession:
     def _sent(self, effects: list[Effect], context: Context) -> list[Effect]:
         if self._peer is not None and effects:
             self.last_sent_s = context.now
-        return self._dressed(effects)
+        return self._dressed(self._given_up(effects))
+
+    def _given_up(self, effects: list[Effect]) -> list[Effect]:
+        """The effects, with what they drop noted."""
+        if self.journal is not None:
+            for effect in effects:
+                if isinstance(effect, Drop):
+                    self.journal.note(self.client_id, "given up", effect.message, effect.cause)
+        return effects
+
+    def _told(self, answer: Message) -> None:
+        """Note what the broker's first answer says of a publication."""
+        held = self.outbox.inflight.get(answer.packet_id) if self.journal is not None else None
+        if self.journal is None or held is None or held.message.kind != "publish":
+            return
+        if answer.properties is not None and answer.properties.reason_code >= 0x80:
+            self.journal.note(self.client_id, "given up", held.message, "refused by the broker")
+        else:
+            self.journal.note(self.client_id, "acknowledged", held.message)
 
     def _dressed(self, effects: list[Effect]) -> list[Effect]:
         """Publications by the aliases of their topics."""
@@ -353,4 +391,6 @@ class ClientSession:
         said = options if self.version == "5" else None
         packet_id = self.outbox.next_packet_id()
         subscribe = Message(topic_filter, qos=qos, kind="subscribe", packet_id=packet_id, properties=said)
+        if self.journal is not None:
+            self.journal.note(self.client_id, "subscribe", subscribe)
         return Send(self.broker, subscribe)
