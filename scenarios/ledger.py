@@ -23,7 +23,7 @@ from twin.mqtt.topics import matches
 
 LATE_S: Final = 5.0
 DRAIN_S: Final = 10.0
-"""What was acknowledged so late before the end may still have been under way."""
+"""What was acknowledged, or could be delivered again, so late before the end may have been under way."""
 SETTLE_S: Final = 5.0
 """How long after a fault a message still belongs to its window."""
 MOST_VIOLATIONS: Final = 20
@@ -143,16 +143,17 @@ def read(path: Path) -> list[Happening]:
     return found
 
 
-def check(history: Iterable[Happening], late_s: float = LATE_S) -> Account:
-    """Account for every message of a history."""
-    return _Checker(late_s).run(history)
+def check(history: Iterable[Happening], late_s: float = LATE_S, drain_s: float = DRAIN_S) -> Account:
+    """Account for every message of a history; what began within `drain_s` of its end may be under way."""
+    return _Checker(late_s, drain_s).run(history)
 
 
 class _Checker:
     """Reads a history once, then goes through messages and receivers."""
 
-    def __init__(self, late_s: float) -> None:
+    def __init__(self, late_s: float, drain_s: float) -> None:
         self._late_s = late_s
+        self._drain_s = drain_s
         self._messages: dict[str, _Message] = {}
         self._clients: defaultdict[str, _Client] = defaultdict(_Client)
         self._faults: list[tuple[float, float, str]] = []
@@ -274,13 +275,13 @@ class _Checker:
             publisher = self._clients[message.publisher]
             if any(at_s > message.at_s for at_s in publisher.starts):
                 return RESTARTED
-            return UNDER_WAY if message.at_s > self._end_s - DRAIN_S else UNACKNOWLEDGED
+            return UNDER_WAY if message.at_s > self._end_s - self._drain_s else UNACKNOWLEDGED
         if client.was_lost(message.topic, message.at_s):
             return SESSION_LOST
         if not client.is_connected:
             return AWAY
         since_s = max(message.ok_s, client.connects[-1] if client.connects else 0.0)
-        return UNDER_WAY if since_s > self._end_s - DRAIN_S else UNEXPLAINED
+        return UNDER_WAY if since_s > self._end_s - self._drain_s else UNEXPLAINED
 
     def _is_recovered(self, message: _Message, client: _Client, receipt: Happening) -> bool:
         """Whether it came only after one end had connected again, or was sent once more."""

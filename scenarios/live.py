@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -22,7 +23,7 @@ from twin.live.endpoint import Endpoint
 from twin.live.history import History
 from twin.live.pacer import SocketPacer, Stopped
 from twin.live.probe import probe
-from twin.live.real_broker import OUTSIDE, RealBroker
+from twin.live.real_broker import OUTSIDE, RealBroker, Times
 from twin.live.wires import Wires
 from twin.message import Message
 
@@ -56,6 +57,7 @@ class LiveRun(msgspec.Struct, frozen=True):
     ended_connections: dict[str, int]
     is_whole: bool = True
     links: str = "in-driver"
+    times: dict[str, Times] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,10 @@ def run_live(
         pacer.close()
     outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
     outcome = msgspec.structs.replace(outcome, wall_s=pacer.now)
-    ended: dict[str, int] = {}
-    for broker in brokers.values():
-        for reason, count in broker.wires.ended.items():
-            ended[reason] = ended.get(reason, 0) + count
+    ended = dict(sum((broker.wires.ended for broker in brokers.values()), Counter[str]()))
     urls = {node: endpoint.url for node, endpoint in bindings.items()}
-    return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole, links)
+    times = {node: broker.behaviour.times for node, broker in brokers.items()}
+    return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole, links, times)
 
 
 def _level(

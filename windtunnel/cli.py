@@ -97,6 +97,7 @@ def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
     run = commands.add_parser("run", help="simulate a scenario's variants and judge its requirements")
     run.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
     run.add_argument("--variant", action="append", metavar="NAME", help="only this variant (may be repeated)")
+    run.add_argument("--profile", metavar="FILE", help="use what `calibrate` has measured live")
     _add_run_options(run)
     compare = commands.add_parser("compare", help="paired differences between two variants")
     compare.add_argument("target", help="a scenario to run, or a stored run (its name, or 'latest')")

@@ -105,6 +105,10 @@ def _study(
     from windtunnel.progress import Progress
 
     scenario = load(name)
+    if getattr(options, "profile", None):
+        from scenarios.fidelity.profile import all_with_profile, read_profile
+
+        scenario = all_with_profile(scenario, read_profile(Path(options.profile)))
     progress = Progress(is_quiet=options.quiet or options.json)
     plan = Plan(variants, options.replications, options.seed, options.workers)
     archive = Archive.open(Path(options.runs), scenario, plan)

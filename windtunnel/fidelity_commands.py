@@ -1,17 +1,20 @@
-"""`windtunnel fidelity`: the same scenario and seed, simulated and live, and how far the two are apart."""
+"""`windtunnel fidelity` and `calibrate`: the same scenario and seed, simulated and live."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from windtunnel.cli import FAILED, INCONCLUSIVE, INTERRUPTED, MET
 from windtunnel.live_commands import add_broker_options, bound_brokers, stop_on_ctrl_c
 
 if TYPE_CHECKING:
     from scenarios.fidelity.comparison import Tolerance
+    from scenarios.fidelity.recording import Recording
+    from scenarios.format.loading import Variant
+    from scenarios.live import LiveRun
 
 EXIT: Final = {"PASS": MET, "FAIL": FAILED, "INCONCLUSIVE": INCONCLUSIVE}
 EXAMPLES: Final = """\
@@ -26,58 +29,64 @@ the tolerance, 1 beyond it, 3 undecided; a live run that fell behind real time i
 """
 
 
+CALIBRATING: Final = """\
+example:
+  windtunnel calibrate alarm_drill --broker mosquitto --out profile.yaml
+  windtunnel run alarm_drill --profile profile.yaml
+
+The profile says what a real broker took for each message, with the lateness of this machine, as two
+quantiles. A simulated broker that has no station of its own then takes as long. Printed are two lines: how
+far simulated and live are apart without the profile, and with it.
+"""
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The parser of `fidelity`."""
+    """The parsers of `fidelity` and `calibrate`."""
     fidelity = commands.add_parser(
         "fidelity",
         help="run a scenario simulated and live, and say how far the two are apart",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    fidelity.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
-    add_broker_options(fidelity)
-    fidelity.add_argument(
+    _add_options(fidelity)
+    fidelity.add_argument("--profile", metavar="FILE", help="simulate with what `calibrate` has measured")
+    fidelity.add_argument("--out", metavar="FILE", help="write the report as one HTML page")
+    fidelity.add_argument("--json", action="store_true", help="print the results as JSON")
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="measure live what broker and machine take, for the simulation to use",
+        epilog=CALIBRATING,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_options(calibrate)
+    calibrate.add_argument("--out", required=True, metavar="FILE", help="where the profile goes (YAML)")
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
+    add_broker_options(command)
+    command.add_argument(
         "--tolerance",
         action="append",
         default=[],
         metavar="WHAT=SHARE",
         help="median, p99 (also for p90) or loss; default: median=2%%, p99=5%%, loss=1%% (may be repeated)",
     )
-    fidelity.add_argument("--out", metavar="FILE", help="write the report as one HTML page")
-    fidelity.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def fidelity(options: argparse.Namespace) -> int:
     """Simulate, run live, compare, and say it in one line."""
     from scenarios.fidelity.page import line, page
-    from scenarios.fidelity.running import circumstances, compared, record_live, record_virtual, shortened
+    from scenarios.fidelity.running import circumstances, compared
     from scenarios.results import encode
-    from scenarios.shipped import load
     from scenarios.store import write
-    from twin.units import parse
 
     tolerance = _tolerance(options.tolerance)
-    scenario = load(options.scenario)
-    variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
-    variant = shortened(variant, parse("time", options.duration) if options.duration else None)
-    seed = variant.scenario.run.seed if options.seed is None else options.seed
-    with bound_brokers(variant, options) as running:
-        bindings = {node: each.endpoint for node, each in running.items()}
-        virtual = record_virtual(variant, seed)
-        _say(f"simulated; now live for up to {variant.scenario.run.duration_s:g} s ...")
-        live, run = record_live(
-            variant,
-            bindings,
-            seed,
-            links=options.links,
-            on_start=lambda live_run: stop_on_ctrl_c(live_run.pacer.stop),
-        )
-        brokers = ", ".join(f"{each.name} at {each.endpoint.url}" for each in running.values())
-        comparison = None if not run.is_whole else compared(virtual, live, run, tolerance)
-    if comparison is None:
-        _say("interrupted: nothing was compared")
+    both = _run_both(options)
+    if both is None:
         return INTERRUPTED
-    found = circumstances(variant, options.scenario, brokers, run, tolerance, comparison)
+    comparison = compared(both.virtual, both.live, both.run, tolerance)
+    found = circumstances(both.variant, options.scenario, both.brokers, both.run, tolerance, comparison)
     if options.out:
         write(Path(options.out), page(found).encode())
     if options.json:
@@ -88,6 +97,77 @@ def fidelity(options: argparse.Namespace) -> int:
         if options.out:
             print(f"report: {options.out}")
     return EXIT[comparison.verdict]
+
+
+def calibrate(options: argparse.Namespace) -> int:
+    """Measure, write the profile, and say how far simulated and live are apart without it and with it."""
+    from scenarios.fidelity.page import line
+    from scenarios.fidelity.profile import profile_of, text_of, with_profile
+    from scenarios.fidelity.running import circumstances, compared, record_virtual
+    from scenarios.store import write
+
+    tolerance = _tolerance(options.tolerance)
+    both = _run_both(options)
+    if both is None:
+        return INTERRUPTED
+    before = compared(both.virtual, both.live, both.run, tolerance)
+    found = circumstances(both.variant, options.scenario, both.brokers, both.run, tolerance, before)
+    brokers = dict(each.split("=", 1) for each in both.names)
+    title = f"{options.scenario}, {both.variant.name}, seed {both.seed}"
+    profile = profile_of(both.run.times, brokers, title, found.created, found.host)
+    write(Path(options.out), text_of(profile))
+    again = record_virtual(with_profile(both.variant, profile), both.seed)
+    after = compared(again, both.live, both.run, tolerance)
+    print(f"before: {line(found)}")
+    print(f"after:  {line(circumstances(both.variant, options.scenario, '', both.run, tolerance, after))}")
+    print(f"profile: {options.out}")
+    return EXIT[after.verdict]
+
+
+class _Both(NamedTuple):
+    """The same variant and seed, simulated and live."""
+
+    variant: Variant
+    seed: int
+    virtual: Recording
+    live: Recording
+    run: LiveRun
+    names: list[str]
+
+    @property
+    def brokers(self) -> str:
+        """Which broker was in the place of which node."""
+        return ", ".join(each.replace("=", ": ") for each in self.names)
+
+
+def _run_both(options: argparse.Namespace) -> _Both | None:
+    """Simulate, then run live; None if the live run was interrupted."""
+    from scenarios.fidelity.profile import read_profile, with_profile
+    from scenarios.fidelity.running import lasting, record_live, record_virtual
+    from scenarios.shipped import load
+    from twin.units import parse
+
+    scenario = load(options.scenario)
+    variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
+    variant = lasting(variant, parse("time", options.duration) if options.duration else None)
+    path = getattr(options, "profile", None)
+    simulated = variant if path is None else with_profile(variant, read_profile(Path(path)))
+    seed = variant.scenario.run.seed if options.seed is None else options.seed
+    with bound_brokers(variant, options) as running:
+        virtual = record_virtual(simulated, seed)
+        _say(f"simulated; now live for up to {variant.scenario.run.duration_s:g} s ...")
+        live, run = record_live(
+            variant,
+            {node: each.endpoint for node, each in running.items()},
+            seed,
+            links=options.links,
+            on_start=lambda live_run: stop_on_ctrl_c(live_run.pacer.stop),
+        )
+        names = [f"{node}={each.name} at {each.endpoint.url}" for node, each in running.items()]
+    if not run.is_whole:
+        _say("interrupted: nothing was compared")
+        return None
+    return _Both(variant, seed, virtual, live, run, names)
 
 
 def _say(text: str) -> None:

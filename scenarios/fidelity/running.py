@@ -45,12 +45,12 @@ class Fidelity(msgspec.Struct, frozen=True):
     schema_version: int = 1
 
 
-def shortened(variant: Variant, duration_s: float | None) -> Variant:
-    """The variant with a run no longer than this."""
+def lasting(variant: Variant, duration_s: float | None) -> Variant:
+    """The variant with a run of this length, if one is given."""
     if duration_s is None:
         return variant
     scenario = variant.scenario
-    run = scenario.run.model_copy(update={"duration_s": min(duration_s, scenario.run.duration_s)})
+    run = scenario.run.model_copy(update={"duration_s": duration_s})
     return replace(variant, scenario=scenario.model_copy(update={"run": run}))
 
 

@@ -8,7 +8,7 @@ import pytest
 from scenarios.fidelity.comparison import Tolerance, compare, judge
 from scenarios.fidelity.distances import Estimate
 from scenarios.fidelity.page import line, page
-from scenarios.fidelity.running import circumstances, compared, record_virtual, shortened
+from scenarios.fidelity.running import circumstances, compared, lasting, record_virtual
 from scenarios.format.schema import Station
 from scenarios.live import LiveRun, Timeliness
 from scenarios.results import encode
@@ -21,7 +21,7 @@ NAME = "alarm => gate_command"
 
 @pytest.fixture(scope="module")
 def variant():
-    return shortened(load("alarm_drill").variants[0], 12.0)
+    return lasting(load("alarm_drill").variants[0], 12.0)
 
 
 @pytest.fixture(scope="module")

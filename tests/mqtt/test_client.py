@@ -109,6 +109,23 @@ def test_a_present_session_needs_no_subscription(context):
     assert acknowledge_connect(client, context, is_session_present=True) == [Wake(60.0, TIMER)]
 
 
+def test_a_session_of_a_connect_whose_answer_was_lost_is_subscribed_again(context):
+    """A partition lets a CONNECT through and loses its CONNACK: what the next one finds may be new."""
+    client = connected(context, keep_alive_s=0)
+    client.subscribe("cmd/#", 1)
+    client.link_changed(False, context)
+    client.woken(TIMER, context)
+    client.woken(TIMER, context)
+    client.woken(TIMER, context)
+    again = sent(acknowledge_connect(client, context, is_session_present=True))
+    client.link_changed(False, context)
+    client.woken(TIMER, context)
+    sure = sent(acknowledge_connect(client, context, is_session_present=True))
+
+    assert [(message.kind, message.topic) for message in again] == [("subscribe", "cmd/#")]
+    assert sure == []
+
+
 def test_subscribing_while_connected_goes_out_at_once(context):
     """A subscription made on a live connection is sent, and repeated on a connection without session."""
     client = connected(context)

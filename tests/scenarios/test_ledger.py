@@ -198,7 +198,7 @@ def test_a_full_disk_ends_the_history_with_a_sentence(tmp_path):
     """What was written stays, and the run goes on."""
     history = History(tmp_path / "history.jsonl")
     history._file.close()
-    history._file = Path("/dev/full").open("wb", buffering=0)
+    history._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  (closed by the history)
     out = history.published("p1", Message("t/1", b"{}", 1))
     history.close()
 

@@ -133,6 +133,8 @@ class EmbeddedBroker:
         if self._process is not None:
             self._process.kill()
             self._process.wait(STOP_S)
+            if self._process.stdin is not None:
+                self._process.stdin.close()
 
     def stop(self) -> None:
         """End it."""

@@ -96,6 +96,11 @@ class Wires:
         self._tls = tls_of(endpoint) if endpoint.is_tls else None
 
     @property
+    def now(self) -> float:
+        """Seconds of the run that have passed on the wall."""
+        return self._pacer.now
+
+    @property
     def open_count(self) -> int:
         """Connections that are open or being made."""
         return len(self._wires) + len(self._waiting)

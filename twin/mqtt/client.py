@@ -89,6 +89,7 @@ class ClientSession:
     last_received_s: float = field(init=False, default=0.0)
     last_publication_s: float = field(init=False, default=0.0)
     is_ping_outstanding: bool = field(init=False, default=False)
+    unanswered_count: int = field(init=False, default=0)
     journal: Journal | None = field(init=False, default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -214,6 +215,7 @@ class ClientSession:
 
     def _connect(self, context: Context) -> list[Effect]:
         self.state = "connecting"
+        self.unanswered_count += 1
         self.last_sent_s = context.now
         self.aliases.clear()
         expiry_s = 0 if self.clean_session or self.version == "3.1.1" else math.ceil(self.session_expiry_s)
@@ -234,15 +236,20 @@ class ClientSession:
         effects: list[Effect] = []
         self.failures = 0
         self._heed(connack)
+        is_sure = (
+            self.unanswered_count <= 1
+        )  # else the session may be that of a CONNECT whose answer was lost
         if self.journal is not None:
-            is_kept = connack.is_session_present
+            is_kept = connack.is_session_present and is_sure
             self.journal.note(self.client_id, "connected" if is_kept else "connected anew")
         if connack.is_session_present:
             effects += self._dressed(self.outbox.redeliver(self.broker))
+            effects += [] if is_sure else self._subscribe_all()
         else:
             self.received_ids.clear()
             effects += self._subscribe_all()
             self.outbox.renew()
+        self.unanswered_count = 0
         return effects + self._connected(context)
 
     def _heed(self, connack: Connack) -> None:

@@ -11,7 +11,7 @@ Moment: TypeAlias = Literal[
     "given up",  # the session has dropped it, or the broker refused it
     "started",  # a new session object: what the one before held is gone
     "connected",  # the broker kept the session
-    "connected anew",  # the broker knew nothing of it
+    "connected anew",  # the broker knew nothing of it, or may have known nothing
     "disconnected",
     "subscribe",
     "subscribed",  # the broker's answer, by packet id
