@@ -87,7 +87,7 @@ def filled(store, *, has_documents=True):
 
 
 def end_to_end(store, sent, limit, *, has_documents):
-    """Updates a second through the writer: (by the wall clock, by the processor's)."""
+    """Updates a second through the writer: by the wall clock, and by its thread's processor time."""
     twins, holder = filled(store, has_documents=has_documents), []
     writer = Writer(
         twins, store, lambda number, _: holder[0].settle(number), time.time,
@@ -95,11 +95,12 @@ def end_to_end(store, sent, limit, *, has_documents):
     )  # fmt: skip
     holder.append(writer)
     writer.start()
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    clock = time.pthread_getcpuclockid(writer._thread.ident)
+    began_s, began_cpu_s = time.perf_counter(), time.clock_gettime(clock)
     for message in sent:
         writer.offer(message, timeout_s=60.0)
     writer.submit(lambda _: None, timeout_s=60.0).result(60.0)
-    wall_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+    wall_s, cpu_s = time.perf_counter() - began_s, time.clock_gettime(clock) - began_cpu_s
     writer.stop()
     assert writer.counts.kept == len(sent) + 1
     return len(sent) / wall_s, len(sent) / cpu_s
