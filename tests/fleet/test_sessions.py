@@ -1,6 +1,10 @@
 """The sessions of a fleet without a socket: what is sent for what is received."""
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twin.errors import InputError
 from twin.message import Message, Properties
@@ -165,6 +169,34 @@ def test_what_is_no_mqtt_ends_the_connection():
         bench.device.phase = Phase.GREETING
         with pytest.raises(CodecError):
             bench.sessions.take(bench.device, data)
+
+
+@given(st.binary(max_size=80), st.sampled_from(["3.1.1", "5"]), st.sampled_from([Phase.GREETING, Phase.UP]))
+def test_any_bytes_of_a_broker_are_packets_or_the_end_of_the_connection(data, version, phase):
+    """Nothing that a broker sends ends more than its own connection."""
+    bench = Bench(version=version)
+    bench.device.phase = phase
+    bench.device.inflight[1] = Publication(0x32, topic_field("t"), b"", b"", 1, 0.0)
+    with suppress(CodecError, EndedByBrokerError):
+        bench.sessions.take(bench.device, data)
+
+
+@given(st.binary(max_size=20), st.integers(1, 15), st.integers(0, 15), st.sampled_from(["3.1.1", "5"]))
+def test_any_body_of_a_packet_is_read_or_refused(body, kind, flags, version):
+    """Also where the length is right."""
+    bench = Bench(version=version).connack()
+    bench.device.inflight[1] = Publication(0x34, topic_field("t"), b"", b"", 1, 0.0)
+    with suppress(CodecError, EndedByBrokerError):
+        bench.sessions.take(bench.device, bytes([kind << 4 | flags, len(body)]) + body)
+
+
+def test_a_keep_alive_that_the_broker_dictates_holds():
+    """[MQTT-3.2.2-21]; on the next connection it may be another, or none."""
+    bench = Bench(version="5", keep_alive_s=600.0).connack(keep_alive_s=10)
+    assert bench.device.keep_alive_s == 10
+
+    bench.connack()
+    assert bench.device.keep_alive_s == 600.0
 
 
 def test_a_refusal_ends_the_connection():

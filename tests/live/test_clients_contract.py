@@ -223,6 +223,18 @@ def test_a_client_with_nothing_to_say_stays_connected(talk_to, broker_of, versio
     assert talk.closed == []
 
 
+@pytest.mark.slow
+def test_a_keep_alive_that_the_broker_dictates_is_kept(talk_to, broker_of):
+    """MQTT 5: a broker that allows 10 s cuts off after 15 s (and up to 5 s) whoever sticks to an hour."""
+    talk = talk_to(broker_of("allow_anonymous true", "max_keepalive 10").port)
+    client = talk.up("sleepy", version="5", keep_alive_s=3_600.0)
+
+    talk.rest(21.0)
+
+    assert client.is_up
+    assert talk.closed == []
+
+
 @pytest.mark.parametrize("size_bytes", [0, 127, 128, 16_384, 1_000_000])
 def test_payloads_of_every_size_arrive_unchanged(talk, version, topic, size_bytes):
     """Also those that neither a socket buffer nor a read holds at once."""

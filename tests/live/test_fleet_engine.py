@@ -1,5 +1,6 @@
 """The fleet engine as a load generator: ramps, due times, many clients, and no trace left behind."""
 
+import contextlib
 import gc
 import os
 import resource
@@ -12,6 +13,7 @@ import time
 import pytest
 
 from twin.errors import MissingEnvironmentError
+from twin.mqtt.fleet import connections
 from twin.mqtt.fleet.connections import EngineSettings
 from twin.mqtt.fleet.device import Listener, Phase, Profile
 from twin.mqtt.fleet.engine import FleetEngine
@@ -269,6 +271,55 @@ def test_a_listener_may_close_and_publish_from_within_a_step(mosquitto_port):
     assert engine.run(lambda: listener.phase is Phase.IDLE and engine.tally.acknowledged == 5, 10)
     assert heard == [b"first", b"last"]
     engine.close()
+
+
+def greet_and_flood(server, is_over):
+    """A broker that takes a client, sends messages at QoS 1 without end, and reads no acknowledgement."""
+    sock, _ = server.accept()
+    with sock:
+        sock.recv(4096)
+        sock.sendall(b"\x20\x02\0\0")
+        sock.settimeout(0.2)
+        flood = b"\x32\x05\0\x01t\0\x01" * 2_000
+        with contextlib.suppress(ConnectionError):
+            while not is_over.is_set():
+                with contextlib.suppress(TimeoutError):
+                    sock.send(flood)
+
+
+def test_a_broker_that_does_not_read_cannot_fill_our_memory(monkeypatch):
+    """It is not read either, until its own buffers are full; then keep-alive ends it."""
+    monkeypatch.setattr(connections, "CHOKED_BYTES", 20_000)
+    is_over = threading.Event()
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        flooder = threading.Thread(target=greet_and_flood, args=(server, is_over))
+        flooder.start()
+        engine = FleetEngine()
+        profile = Profile(
+            host="127.0.0.1", port=server.getsockname()[1], keep_alive_s=2.0, is_reconnecting=False
+        )
+        device = engine.add("drowning", profile)
+        engine.connect(device)
+        most = 0
+
+        def ended():
+            nonlocal most
+            most = max(most, len(device.unsent or b""))
+            return device.phase is Phase.IDLE and bool(engine.tally.ended)
+
+        try:
+            assert engine.run(ended, 60)
+        finally:
+            is_over.set()
+            flooder.join(5)
+            engine.close()
+
+    assert 20_000 <= most < 40_000
+    assert engine.tally.received > 10_000
+    assert engine.tally.ended == {"the broker was silent for 2 s after a ping": 1}
 
 
 def open_files(limit):

@@ -87,6 +87,13 @@ def test_the_window_is_the_brokers_receive_maximum(context):
     assert sizes == [1, 1, 0]
 
 
+def test_a_keep_alive_that_the_broker_dictates_holds(context):
+    """[MQTT-3.2.2-21]: it pings after the broker's time, not its own."""
+    client = session(context, {"keep_alive_s": 10}, keep_alive_s=600.0)
+    context.now = 10.0
+    assert [packet.kind for packet in sent(client.woken(TIMER, context))] == ["pingreq"]
+
+
 def test_what_is_longer_than_the_broker_takes_is_given_up(context):
     """It is accounted for, and not sent."""
     client = session(context, {"maximum_packet_bytes": 20})

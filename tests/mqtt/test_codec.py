@@ -69,6 +69,7 @@ def connacks(draw, version):
             "receive_maximum": draw(IDS),
             "topic_alias_maximum": draw(st.integers(0, 65_535)),
             "maximum_packet_bytes": draw(st.integers(1, 2**28)),
+            "keep_alive_s": draw(st.none() | st.integers(0, 65_535)),
         }
     code = draw(st.integers(0, 255))
     return connack_message(Connack(code, draw(st.booleans()), version, **limits))

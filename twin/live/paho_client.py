@@ -270,9 +270,14 @@ class PahoClients:
             case Phase.UP:
                 agent.client.loop_misc()
                 if device.is_up:
-                    self._timers.set(device, self._clock() + device.profile.keep_alive_s / KEEP_ALIVE_LOOKS)
+                    self._look_later(agent)
             case Phase.LEAVING:
                 self._end(agent, DISCONNECTED)
+
+    def _look_later(self, agent: _Agent) -> None:
+        """Let paho look for silence; its keep-alive may be the broker's."""
+        if agent.client.keepalive:
+            self._timers.set(agent.device, self._clock() + agent.client.keepalive / KEEP_ALIVE_LOOKS)
 
     # opening ---------------------------------------------------------------------------------------------
 
@@ -408,8 +413,7 @@ class PahoClients:
         device.failures = 0
         self._connecting_count -= 1
         self._timers.stop(device)
-        if device.profile.keep_alive_s:
-            self._timers.set(device, self._clock() + device.profile.keep_alive_s / KEEP_ALIVE_LOOKS)
+        self._look_later(agent)
         self.tally.connected += 1
         self.tally.connect.add(self._clock() - device.began_s)
         if flags.session_present:
@@ -434,9 +438,7 @@ class PahoClients:
         elif flags.is_disconnect_packet_from_server:
             self._end(agent, f"the broker disconnects us with reason {reason.value:#04x}")
         elif reason.getName() == "Keep alive timeout":
-            self._end(
-                agent, f"the broker was silent for {agent.device.profile.keep_alive_s:g} s after a ping"
-            )
+            self._end(agent, f"the broker was silent for {agent.client.keepalive:g} s after a ping")
         else:
             reason_given, agent.refusal = agent.refusal, ""
             self._end(agent, reason_given or CLOSED)

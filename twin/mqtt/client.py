@@ -84,6 +84,7 @@ class ClientSession:
     aliases: dict[str, int] = field(init=False, default_factory=dict)
     alias_limit: int = field(init=False, default=0)
     packet_limit_bytes: int = field(init=False, default=PACKET_LIMIT_BYTES)
+    agreed_keep_alive_s: Seconds = field(init=False)
     failures: int = field(init=False, default=0)
     last_sent_s: float = field(init=False, default=0.0)
     last_received_s: float = field(init=False, default=0.0)
@@ -95,6 +96,7 @@ class ClientSession:
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.queue_limit, self.drop, self.version)
         self.alias_limit = self.topic_alias_count if self.version == "5" else 0
+        self.agreed_keep_alive_s = self.keep_alive_s
 
     @property
     def is_connected(self) -> bool:
@@ -253,7 +255,9 @@ class ClientSession:
         return effects + self._connected(context)
 
     def _heed(self, connack: Connack) -> None:
-        """Keep to what the broker can take (MQTT 5)."""
+        """Keep to what the broker can take (MQTT 5), and to its keep-alive [MQTT-3.2.2-21]."""
+        dictated_s = connack.keep_alive_s
+        self.agreed_keep_alive_s = self.keep_alive_s if dictated_s is None else float(dictated_s)
         self.outbox.window = min(INFLIGHT_LIMIT, connack.receive_maximum)
         self.alias_limit = min(self.topic_alias_count, connack.topic_alias_maximum)
         self.packet_limit_bytes = connack.maximum_packet_bytes
@@ -263,7 +267,7 @@ class ClientSession:
         self.is_ping_outstanding = False
         self.last_sent_s = self.last_received_s = self.last_publication_s = context.now
         effects = self._drain(context)
-        effects.append(Wake(self.keep_alive_s or math.inf, TIMER))
+        effects.append(Wake(self.agreed_keep_alive_s or math.inf, TIMER))
         if self.session == "cold":
             effects.append(Wake(self.idle_close_s, IDLE_TIMER))
         return effects
@@ -285,15 +289,16 @@ class ClientSession:
         return [Wake(math.inf, TIMER), Wake(math.inf, IDLE_TIMER)]
 
     def _keep_alive(self, context: Context) -> list[Effect]:
-        """Ping when either direction was silent for `keep_alive_s`; unanswered for as long again: dead."""
+        """Ping when either direction was silent too long; unanswered for as long again: dead."""
+        keep_alive_s = self.agreed_keep_alive_s
         if self.is_ping_outstanding:
             return self._lost(context)
         quiet_s = context.now - min(self.last_sent_s, self.last_received_s)
-        if quiet_s < self.keep_alive_s - CLOCK_GRAIN_S:
-            return [Wake(self.keep_alive_s - quiet_s, TIMER)]
+        if quiet_s < keep_alive_s - CLOCK_GRAIN_S:
+            return [Wake(keep_alive_s - quiet_s, TIMER)]
         self.is_ping_outstanding = True
         self.last_sent_s = context.now
-        return [Send(self.broker, self._packet("pingreq")), Wake(self.keep_alive_s, TIMER)]
+        return [Send(self.broker, self._packet("pingreq")), Wake(keep_alive_s, TIMER)]
 
     def _close_when_idle(self, context: Context) -> list[Effect]:
         if not self.is_connected:

@@ -42,6 +42,7 @@ LEVELS: Final[dict[Version, int]] = {"3.1.1": 4, "5": 5}
 
 MESSAGE_EXPIRY: Final = 0x02
 SESSION_EXPIRY: Final = 0x11
+SERVER_KEEP_ALIVE: Final = 0x13
 WILL_DELAY: Final = 0x18
 RECEIVE_LIMIT: Final = 0x21
 ALIAS_LIMIT: Final = 0x22
@@ -185,8 +186,8 @@ def _connack_body(connack: Connack) -> bytes:
     body = bytes([connack.is_session_present, connack.return_code])
     if connack.version == "3.1.1":
         return body
-    expiry, aliases = connack.session_expiry_s, connack.topic_alias_maximum or None
-    return body + _properties((SESSION_EXPIRY, expiry), (ALIAS_LIMIT, aliases), *_limits(connack))
+    times = (SESSION_EXPIRY, connack.session_expiry_s), (SERVER_KEEP_ALIVE, connack.keep_alive_s)
+    return body + _properties(*times, (ALIAS_LIMIT, connack.topic_alias_maximum or None), *_limits(connack))
 
 
 def _limits(limits: Connect | Connack) -> list[tuple[int, int | None]]:
@@ -455,6 +456,7 @@ def _connack(reader: _Reader, version: Version) -> Connack:
         given.get(RECEIVE_LIMIT, RECEIVE_MAXIMUM),
         given.get(ALIAS_LIMIT, 0),
         given.get(PACKET_LIMIT, PACKET_LIMIT_BYTES),
+        given.get(SERVER_KEEP_ALIVE),
     )
 
 

@@ -94,7 +94,8 @@ class Connect(msgspec.Struct, frozen=True):
 class Connack(msgspec.Struct, frozen=True):
     """What a CONNACK says: the return code, and whether the broker still holds the session.
 
-    With `version` "5" also the broker's limits; None means that the session expiry is as asked for.
+    With `version` "5" also the broker's limits; None means that session expiry and keep-alive (whole
+    seconds) are as asked for.
     """
 
     return_code: int = ACCEPTED
@@ -104,6 +105,7 @@ class Connack(msgspec.Struct, frozen=True):
     receive_maximum: int = RECEIVE_MAXIMUM
     topic_alias_maximum: int = 0
     maximum_packet_bytes: int = PACKET_LIMIT_BYTES
+    keep_alive_s: int | None = None
 
 
 def connect_message(connect: Connect) -> Message:
@@ -207,6 +209,7 @@ def _limits_bytes(limits: Connect | Connack) -> int:
     if isinstance(limits, Connack):
         size_bytes += 3 if limits.topic_alias_maximum else 0
         size_bytes += 5 if limits.session_expiry_s == 0 else 0
+        size_bytes += 3 if limits.keep_alive_s is not None else 0
     return size_bytes
 
 

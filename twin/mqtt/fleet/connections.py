@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from _socket import SO_ERROR, SOL_SOCKET
+from _socket import SHUT_RDWR, SHUT_WR, SO_ERROR, SOL_SOCKET
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,6 +34,7 @@ CONNECT_WINDOW: Final = 80
 """Connections that are being made at once: more overrun a broker's backlog, and a SYN is sent again after one
 second (measured with mosquitto: 200 stall, 80 do not)."""
 RECEIVE_BYTES: Final = 16_384
+CHOKED_BYTES: Final = 1_048_576
 LEAVE_S: Final = 1.0
 LONGEST_DOUBLING: Final = 30
 SYN_CLASSES: Final = ((14.5, "+15 s"), (6.5, "+7 s"), (2.5, "+3 s"), (0.9, "+1 s"))
@@ -223,7 +224,7 @@ class Connections:
                 self.end(device, DISCONNECTED)
 
     def _keep_alive(self, device: Device, now: float) -> None:
-        keep_alive_s = device.profile.keep_alive_s
+        keep_alive_s = device.keep_alive_s
         if not self.sessions.is_alive(device):
             self.end(device, f"the broker was silent for {keep_alive_s:g} s after a ping")
         elif device.is_pinging:
@@ -240,12 +241,19 @@ class Connections:
                 return
             if mask & OUT:
                 self._flush(device)
-            if mask & ~OUT:
+            if mask & BROKEN or (mask & IN and not self._is_choked(device)):
                 self._read(device)
         except (OSError, CodecError) as error:
             self.end(device, why(error))
         except EndedByBrokerError as error:
             self.end(device, str(error))
+
+    def _is_choked(self, device: Device) -> bool:
+        """A broker that does not read is not read either, or the answers to it would pile up."""
+        if device.unsent is None or len(device.unsent) < CHOKED_BYTES:
+            return False
+        self._poller.modify(device.descriptor, OUT)
+        return True
 
     def _read(self, device: Device) -> None:
         try:
@@ -275,12 +283,19 @@ class Connections:
         self._connecting_count -= 1
         self.up_count += 1
         self.timers.stop(device)
-        if device.profile.keep_alive_s:
-            self.timers.set(device, self.sessions.now + device.profile.keep_alive_s)
+        if device.keep_alive_s:
+            self.timers.set(device, self.sessions.now + device.keep_alive_s)
 
     def _write(self, device: Device, data: bytes) -> None:
         device.last_sent_s = self.sessions.now
-        self._push(device, data if device.tls is None else device.tls.seal(data))
+        if device.tls is not None:
+            try:
+                data = device.tls.seal(data)
+            except ssl.SSLError:  # TLS is over: the poller reports it as it does a broken connection
+                with suppress(OSError):
+                    device.socket.shutdown(SHUT_RDWR)
+                return
+        self._push(device, data)
 
     def _push(self, device: Device, data: bytes) -> None:
         """Send, and keep what the connection does not take now.
@@ -317,7 +332,7 @@ class Connections:
         """Whoever leaves says so to TCP too, and waits for the broker to do the same."""
         if device.phase is Phase.LEAVING and device.unsent is None:
             with suppress(OSError):
-                device.socket.shutdown(1)
+                device.socket.shutdown(SHUT_WR)
 
     def end(self, device: Device, reason: str) -> None:
         """The connection is over; who wants to be connected comes back after a while."""

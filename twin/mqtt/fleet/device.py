@@ -91,6 +91,7 @@ class Device:
         "inflight",
         "is_pinging",
         "is_wanted",
+        "keep_alive_s",
         "largest_bytes",
         "last_packet_id",
         "last_received_s",
@@ -126,6 +127,7 @@ class Device:
         self.last_packet_id = 0
         self.window = profile.window
         self.largest_bytes = PACKET_LIMIT_BYTES
+        self.keep_alive_s = profile.keep_alive_s
         # made when first needed: most devices of a fleet neither queue nor subscribe
         self.queue: deque[Publication] | None = None
         self.filters: dict[str, int] | None = None

@@ -100,7 +100,7 @@ class Sessions:
         if device.is_pinging:
             return False
         silent_s = self.now - min(device.last_sent_s, device.last_received_s)
-        if silent_s >= device.profile.keep_alive_s:
+        if silent_s >= device.keep_alive_s:
             device.is_pinging = True
             self.tally.pings += 1
             self._write(device, frames.PINGREQ)
@@ -261,6 +261,9 @@ class Sessions:
         device.is_pinging = False
         device.window = min(device.profile.window, connack.receive_maximum)
         device.largest_bytes = connack.maximum_packet_bytes
+        device.keep_alive_s = (
+            device.profile.keep_alive_s if connack.keep_alive_s is None else connack.keep_alive_s
+        )
         self._welcomed(device)
         self.tally.connected += 1
         self.tally.connect.add(self.now - device.began_s)
