@@ -146,6 +146,7 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
     from scenarios.fidelity.running import lasting, record_live, record_virtual
     from scenarios.shipped import load
     from twin.units import parse
+    from windtunnel.namespaces import packet_ground
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
@@ -153,7 +154,7 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
     path = getattr(options, "profile", None)
     simulated = variant if path is None else with_profile(variant, read_profile(Path(path)))
     seed = variant.scenario.run.seed if options.seed is None else options.seed
-    with bound_brokers(variant, options) as running:
+    with packet_ground(options.links) as ground, bound_brokers(variant, options, ground) as running:
         virtual = record_virtual(simulated, seed)
         _say(f"simulated; now live for up to {variant.scenario.run.duration_s:g} s ...")
         live, run = record_live(
@@ -161,6 +162,7 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
             {node: each.endpoint for node, each in running.items()},
             seed,
             links=options.links,
+            ground=ground,
             on_start=lambda live_run: stop_on_ctrl_c(live_run.pacer.stop),
         )
         names = [f"{node}={each.name} at {each.endpoint.url}" for node, each in running.items()]

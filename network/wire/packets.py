@@ -18,6 +18,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from network.carrier import Network
@@ -38,6 +39,7 @@ CLONE_NEWNET: Final = 0x40000000
 TUNSETIFF: Final = 0x400454CA
 TUN_NO_PI: Final = 0x1001
 COMMANDS_S: Final = 10.0
+NO_METRICS: Final = Path("/proc/sys/net/ipv4/tcp_no_metrics_save")
 FORBIDDEN: Final = "this machine forbids packets on the wire ({}); use --links proxy"
 
 
@@ -84,6 +86,9 @@ class Namespaces:
         except OSError as error:
             raise MissingEnvironmentError(FORBIDDEN.format(error.strerror)) from None
         commands = ("link set lo up", f"addr add {address}/32 dev wt0", "link set wt0 up")
+        NO_METRICS.write_text(
+            "1", encoding="ascii"
+        )  # each connection begins without what others have learned
         for command in (*commands, f"route add {beyond} dev wt0 src {address}", *further):
             _ip(command)
         return file

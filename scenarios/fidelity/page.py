@@ -33,6 +33,8 @@ SAME_LAW: Final = (
 LAWS: Final = {
     "in-driver": f"Links are emulated in-driver, by the simulation's own network in wall time. {SAME_LAW}",
     "proxy": f"Links are emulated by a proxy that delays real bytes. {SAME_LAW}",
+    "tun": "Packets crossed the links between two network namespaces: retransmission, back-off and windows"
+    " are the kernel's own TCP, and the delays and losses of the links are drawn from the scenario's.",
     "none": "The live run had no links to the broker but those of this machine.",
 }
 

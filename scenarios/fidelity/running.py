@@ -18,6 +18,7 @@ from scenarios.judging.outcome import Record, ending, outcome_of
 from scenarios.live import Level, LiveRun, Running, run_live
 from scenarios.wiring.assembly import Assembly, Blueprint
 from scenarios.wiring.members import scenes_of
+from scenarios.wiring.packet_level import PacketGround
 from scenarios.wiring.vocabulary import reporters
 from twin.errors import MissingEnvironmentError
 from twin.kernel.behaviour import NodeId
@@ -72,6 +73,7 @@ def record_live(
     *,
     links: Level = "in-driver",
     on_start: Callable[[Running], None] | None = None,
+    ground: PacketGround | None = None,
 ) -> tuple[Recording, LiveRun]:
     """Run once in wall time, with every transfer kept."""
     kept: list[Assembly] = []
@@ -81,7 +83,7 @@ def record_live(
         if on_start is not None:
             on_start(running)
 
-    found = run_live(variant, bindings, seed=seed, links=links, on_start=started)
+    found = run_live(variant, bindings, seed=seed, links=links, on_start=started, ground=ground)
     nodes_of = reporters(variant.scenario, kept[0].members)
     return record(kept[0], found.outcome, nodes_of, variant.requirements), found
 
