@@ -72,6 +72,14 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serving.add_argument(
         "--types", metavar="DIR", help="device types of your own (*.tm.yaml), beside the shipped ones"
     )
+    serving.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="where FORWARD NAME of rules goes: postgresql://, redis://, kafka://, s3://, influx+http://,"
+        " sqlite:FILE, file:FILE (may be repeated; `windtunnel doctor` says what is there)",
+    )
     serving.add_argument("--json", action="store_true", help="print what runs where as one line of JSON")
     serving.add_argument(
         "--queue-changes",
@@ -230,6 +238,7 @@ def _serve_options(options: argparse.Namespace) -> ServeOptions:
         requires_authorisation=options.require_authorisation,
         queues_changes=options.queue_changes,
         twins=TwinSettings(types=_types(options.types), rules=_rules(options.rules)),
+        sinks=_sinks(options.sink),
         version=__version__,
     )
 
@@ -243,6 +252,24 @@ def _rules(files: list[str]) -> list[CompiledRule]:
         if count > 1:
             raise InputError(f"{count} rules are called {name!r}; give each its own name")
     return rules
+
+
+def _sinks(given: list[str]) -> dict[str, str]:
+    """The URLs of sinks by name."""
+    from twin.live.sinks.opening import kind_of
+
+    sinks: dict[str, str] = {}
+    for text in given:
+        name, equals, url = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(
+                "--sink is written NAME=URL, with a name as rules have it: --sink db=sqlite:x.sqlite"
+            )
+        if name in sinks:
+            raise InputError(f"--sink: there are two sinks called {name!r}")
+        kind_of(url)
+        sinks[name] = url
+    return sinks
 
 
 def _types(folder: str | None) -> Types:

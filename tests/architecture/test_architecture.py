@@ -35,6 +35,7 @@ CLOCK_READERS = {
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",
     "scenarios/store.py": "dates a run",
+    "twin/service/forwarding.py": "waits for a sink at the end",
     "twin/service/bridge.py": "says since when a broker is away",
     "twin/service/service.py": "gives the twins their time",
     "twin/service/running.py": "gives the twins their time",

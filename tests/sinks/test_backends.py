@@ -24,7 +24,7 @@ def url(request, tmp_path):
 
 @pytest.fixture
 def sink(url):
-    each = opened("backend", url)
+    each = opened("backend", url)[0]
     each.open()
     yield each
     each.close()
@@ -143,7 +143,7 @@ def test_a_backend_that_is_away_is_tried_again(url):
 def test_a_wrong_url_is_refused_in_one_sentence(url, part):
     """With what was expected."""
     with pytest.raises(InputError, match=part.replace("?", r"\?")):
-        opened("backend", url).open()
+        opened("backend", url)[0].open()
 
 
 def test_a_file_that_is_no_database_is_left_alone(tmp_path):
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
     path.write_bytes(b"Dear Sir, this is no database at all." * 40)
 
     with pytest.raises(InputError, match="cannot be used"):
-        opened("backend", f"sqlite:{path}").open()
+        opened("backend", f"sqlite:{path}")[0].open()
 
     assert path.read_bytes().startswith(b"Dear Sir")
 
@@ -161,7 +161,7 @@ def test_lines_torn_by_a_kill_are_cut_away(tmp_path):
     """What was written whole stays, and the next line begins at its own place."""
     path = tmp_path / "records.jsonl"
     path.write_bytes(b'{"key":"a"}\n{"key":"b"')
-    sink = opened("backend", f"file:{path}")
+    sink = opened("backend", f"file:{path}")[0]
     sink.open()
     sink.write([record(1), Record("k", "t", "t", 0.0, b"\xff")])
     sink.close()
@@ -177,7 +177,7 @@ def test_a_full_disk_loses_and_doubles_nothing(tmp_path):
     """A batch that did not fit is taken back whole."""
     import resource
 
-    sink = opened("backend", f"file:{tmp_path / 'records.jsonl'}")
+    sink = opened("backend", f"file:{tmp_path / 'records.jsonl'}")[0]
     sink.open()
     sink.write([record(0)])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

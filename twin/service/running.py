@@ -6,12 +6,14 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
 from twin.errors import InputError, MissingEnvironmentError
+from twin.live.sinks.opening import worker
 from twin.service.api.application import LOOPBACK, ApiSettings, application
 from twin.service.authority import Authority, write
 from twin.service.mosquitto import BrokerSettings
@@ -53,6 +55,7 @@ class ServeOptions:
     hosts: frozenset[str] = frozenset()
     requires_authorisation: bool = False
     queues_changes: bool = False
+    sinks: Mapping[str, str] = field(default_factory=dict)
     twins: TwinSettings = field(default_factory=TwinSettings)
     version: str = ""
 
@@ -166,6 +169,10 @@ class Running:
             ("store", f"{self._store_name()}, {len(service.twins.records.of('thing'))} things"),
             ("tokens", f"{options.tokens}; the first one is in {options.folder / ADMIN_FILE}"),
         ]
+        lines += [
+            ("sink", f"{name}: {each.shown}, {each.trouble or 'connected'}")
+            for name, each in service.settings.sinks.items()
+        ]
         if service.broker is not None:
             lines += [
                 ("CA", str(options.folder / "ca" / "ca.pem")),
@@ -219,6 +226,8 @@ class Running:
             probe=options.probe,
             queues_changes=options.queues_changes,
             requires_authorisation=options.requires_authorisation,
+            sinks={name: worker(name, url, self._report) for name, url in options.sinks.items()},
+            source=blake2b(_secret(options.folder), digest_size=8).hexdigest(),
         )
         if not options.client_id:
             return settings

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
+from twin.live.sinks.worker import SinkWorker
 from twin.message import Message
 from twin.service.access_list import AccessList
 from twin.service.authority import Authority
 from twin.service.bridge import Bridge
 from twin.service.enforcement import Enforcement, probe
+from twin.service.forwarding import Forwarding
 from twin.service.metrics import Metrics
 from twin.service.mosquitto import OWNER, BrokerSettings, Mosquitto
 from twin.service.session import Probe
@@ -66,7 +68,8 @@ class ServiceSettings:
     """What runs where. Without a `target` the service runs a broker of its own in its folder.
 
     `probe` has the credentials of a device, by which it is tried whether the broker keeps devices apart. With
-    `queues_changes` changes are taken while the broker is away, and told when it is back.
+    `queues_changes` changes are taken while the broker is away, and told when it is back. What rules forward
+    goes to the `sinks` of their names; `source` tells our documents there from another service's.
     """
 
     folder: Path
@@ -77,6 +80,8 @@ class ServiceSettings:
     queues_changes: bool = False
     requires_authorisation: bool = False
     inflight_limit: int = INFLIGHT_LIMIT
+    sinks: Mapping[str, SinkWorker] = field(default_factory=dict)
+    source: str = ""
 
 
 class Overheard:
@@ -149,6 +154,7 @@ class TwinService:
             waiting=store.outbox(),
         )
         self.bridge: Bridge
+        self.forwarding = Forwarding(settings.sinks, settings.source, self.writer.settle)
 
     # running ---------------------------------------------------------------------------------------------
 
@@ -163,9 +169,10 @@ class TwinService:
                 self.settings.client_id,
                 self.twins.filters,
                 self._take,
-                self.writer.settle,
+                self.forwarding.broker_done,
                 self._is_will,
             )
+            self.forwarding.start()
             self.writer.start()
             self._open_bridge()
         except BaseException:
@@ -175,6 +182,8 @@ class TwinService:
     def tend(self) -> None:
         """Look after everything once: restart a broker that ended, write what its log told."""
         self._tend_broker()
+        if self.forwarding.wants:
+            self._fetch()
         if self.watch.has_news:
             self._write_refusals()
         now_s = time.time()
@@ -192,8 +201,10 @@ class TwinService:
     def stop(self) -> None:
         """End everything in order: finish requests, let answers out, stop the broker."""
         try:
+            self.forwarding.finish(STOP_S)
             self.writer.stop(STOP_S)
         finally:
+            self.forwarding.stop()
             bridge = getattr(self, "bridge", None)
             if bridge is not None:
                 until_s = time.time() + STOP_S / 3.0
@@ -281,6 +292,14 @@ class TwinService:
             self._restarts, self._restart_s = 0, 0.0
             self.watch.connected.clear()
 
+    def _fetch(self) -> None:
+        """Bring the sinks what they had no room for before."""
+        try:
+            work = self.writer.submit(lambda _: self.forwarding.fetch(self.history.outbox()), timeout_s=0.0)
+            work.result(READY_S)
+        except (BusyError, WindtunnelError, TimeoutError) as error:
+            self.tell(f"what waits for a sink could not be fetched: {error}")
+
     def _write_refusals(self) -> None:
         try:
             count = self.writer.submit(self.watch.write, timeout_s=0.0).result(READY_S)
@@ -312,7 +331,9 @@ class TwinService:
             self.bridge.interrupt()
 
     def _publish(self, number: int, messages: Sequence[Message]) -> None:
-        self.bridge.publish(number, messages)
+        for_broker = self.forwarding.take(number, messages)
+        if for_broker:
+            self.bridge.publish(number, for_broker)
 
     def _is_will(self, packet_id: int, topic: str) -> bool:
         log = None if self.broker is None else self.broker.log

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 from twin.errors import InputError
-from twin.live.sinks.address import address
+from twin.live.sinks.address import Address, address
 from twin.live.sinks.port import RecordSink
 from twin.live.sinks.worker import Batching, SinkWorker
 
@@ -54,15 +54,17 @@ def is_installed(kind: Kind) -> bool:
     return not kind.package or find_spec(kind.package) is not None
 
 
-def opened(name: str, url: str) -> RecordSink:
-    """The sink of a URL, not connected yet. Raises InputError."""
+def opened(name: str, url: str) -> tuple[RecordSink, Address]:
+    """The sink of a URL, not connected yet, and where it is. Raises InputError."""
     kind = kind_of(url)
     module = import_module(f"twin.live.sinks.{kind.module}")
     make: Callable[..., RecordSink] = getattr(module, kind.sink)
     known: Sequence[str] = getattr(module, "OPTIONS", ())
-    return make(address(url, name, known))
+    where = address(url, name, known)
+    return make(where), where
 
 
 def worker(name: str, url: str, report: Callable[[str], None] = lambda _: None) -> SinkWorker:
     """A sink with its thread, not started yet. Raises InputError."""
-    return SinkWorker(name, opened(name, url), kind_of(url).batching, report=report)
+    sink, where = opened(name, url)
+    return SinkWorker(name, sink, kind_of(url).batching, report=report, shown=where.shown)

@@ -68,7 +68,8 @@ class Batching:
 class SinkWorker:
     """Writes to one backend. `offer` and `ask` from any thread; `report` hears when it goes and comes.
 
-    `service_s` has how long each write that was acknowledged took (seconds).
+    `shown` is the backend's URL without what is secret; `service_s` has how long each write took that was
+    acknowledged (seconds).
     """
 
     name: str
@@ -76,6 +77,7 @@ class SinkWorker:
     batching: Batching = Batching()
     limit: int = QUEUE_LIMIT
     report: Callable[[str], None] = lambda _: None
+    shown: str = ""
 
     counts: Counts = field(init=False, default_factory=Counts)
     trouble: str = field(init=False, default="not connected yet")
@@ -84,9 +86,10 @@ class SinkWorker:
     _change: threading.Condition = field(init=False, default_factory=threading.Condition)
     _settled: threading.Event = field(init=False, default_factory=threading.Event)
     _fault: WindtunnelError | None = field(init=False, default=None)
+    _busy: int = field(init=False, default=0)
     _is_open: bool = field(init=False, default=False)
     _until_s: float | None = field(init=False, default=None)
-    _thread: threading.Thread = field(init=False)
+    _thread: threading.Thread | None = field(init=False, default=None)
 
     # for every thread ------------------------------------------------------------------------------------
 
@@ -111,8 +114,8 @@ class SinkWorker:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
-        return len(self._items)
+        """How many wait or are being written."""
+        return len(self._items) + self._busy
 
     @property
     def is_up(self) -> bool:
@@ -124,7 +127,8 @@ class SinkWorker:
         with self._change:
             self._until_s = time.monotonic() + timeout_s
             self._change.notify_all()
-        self._thread.join(timeout_s + 2 * CALL_S)
+        if self._thread is not None:
+            self._thread.join(timeout_s + 2 * CALL_S)
         with self._change:
             self.counts.left += sum(each.record is not None for each in self._items)
             self._items.clear()
@@ -151,6 +155,7 @@ class SinkWorker:
                     self._answer(items[0])
                 else:
                     self._deliver(items)
+                self._busy = 0
         finally:
             self._settled.set()
             self._guarded(self.sink.close)
@@ -185,6 +190,7 @@ class SinkWorker:
                 and len(items) < self.batching.limit
             ):
                 items.append(self._items.popleft())
+            self._busy = len(items)
             return items
 
     def _is_full(self) -> bool:

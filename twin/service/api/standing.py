@@ -63,6 +63,7 @@ def health_of(service: TwinService) -> dict[str, Any]:
             "explanation": enforcement.sentence if enforcement else "",
         },
         "store": {"kept": has_store, "trouble": writer.trouble, "waiting": writer.waiting},
+        "sinks": service.forwarding.standing(),
         "up_s": round(time.time() - service.started_s, 1),
     }
 
@@ -80,6 +81,12 @@ def gauges(service: TwinService) -> list[Sample]:
         Sample("windtunnel_requests_waiting", float(writer.waiting)),
         Sample("windtunnel_messages_waiting", float(bridge.waiting)),
         Sample("windtunnel_audit_lost", float(service.watch.lost)),
+    ]
+    samples += [
+        Sample(f"windtunnel_sink_{figure}", float(value), {"sink": name})
+        for name, standing in service.forwarding.standing().items()
+        for figure, value in standing.items()
+        if figure != "trouble"
     ]
     samples += [
         Sample(f"windtunnel_writer_{name}", float(getattr(writer.counts, name)))
