@@ -12,6 +12,7 @@ import msgspec
 from scenarios.format.loading import Variant
 from scenarios.judging.outcome import Outcome, Record, ending, outcome_of
 from scenarios.judging.runner import uncollected
+from scenarios.live_databases import DatabaseFigures, Databases
 from scenarios.wiring.assembly import Assembly, Blueprint
 from scenarios.wiring.members import scenes_of
 from scenarios.wiring.packet_level import PacketGround, PacketLevel
@@ -58,6 +59,7 @@ class LiveRun(msgspec.Struct, frozen=True):
     is_whole: bool = True
     links: str = "in-driver"
     times: dict[str, Times] = {}
+    databases: dict[str, DatabaseFigures] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,11 @@ def run_live(
     links: Level = "in-driver",
     is_traced: bool = True,
     history: History | None = None,
+    databases: Databases | None = None,
     on_start: Callable[[Running], None] | None = None,
     ground: PacketGround | None = None,
 ) -> LiveRun:
-    """Run a variant once in wall time with these nodes bound to real brokers, and judge it.
+    """Run a variant once in wall time with these nodes bound to real brokers and databases, and judge it.
 
     `links` says what stands for the links to a real broker: nothing ("none"), the kernel's network model in
     wall time ("in-driver"), a proxy that delays real bytes by the same model ("proxy"), or packets that the
@@ -110,6 +113,8 @@ def run_live(
     level = _level(links, variant, blueprint, used_seed, bindings, ground)
     brokers = {node: _broker(node, endpoint, pacer, assemblies, level) for node, endpoint in bindings.items()}
     bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
+    if databases is not None:
+        bound |= databases.behaviours(blueprint, pacer)
     assembly = blueprint.assemble(
         used_seed,
         is_traced=is_traced,
@@ -139,13 +144,17 @@ def run_live(
         for broker in brokers.values():
             broker.wires.close()
         level.close()
+        if databases is not None:
+            databases.close()
         pacer.close()
     outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
     outcome = msgspec.structs.replace(outcome, wall_s=pacer.now)
     ended = dict(sum((broker.wires.ended for broker in brokers.values()), Counter[str]()))
     urls = {node: endpoint.url for node, endpoint in bindings.items()}
     times = {node: broker.behaviour.times for node, broker in brokers.items()}
-    return LiveRun(outcome, _timeliness(pacer), urls, ended, is_whole, links, times)
+    figures = {} if databases is None else databases.figures
+    timeliness = _timeliness(pacer)
+    return LiveRun(outcome, timeliness, urls, ended, is_whole, links, times, figures)
 
 
 def _level(

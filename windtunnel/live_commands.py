@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     from scenarios.format.loading import ScenarioFile, Variant
     from scenarios.ledger import Account
     from scenarios.live import LiveRun
+    from scenarios.live_databases import Databases
     from scenarios.wiring.packet_level import PacketGround
     from twin.service.brokers import RunningBroker
 
 LIVE, TIMELINE, HISTORY = "live.json", "timeline.yaml", "history.jsonl"
 BROKER_KIND: Final = "mqtt_broker"
+DATABASE_KIND: Final = "database"
+SIMULATED: Final = "simulated"
 EXAMPLES: Final = """\
 examples:
   windtunnel live car_park_fire --variant edge --for "90 s"
   windtunnel live my_site.scenario.yaml --broker mqtts://me@broker.example --ca ca.pem
   windtunnel live my_site.scenario.yaml --bind broker=mqtt://127.0.0.1:1883 --bind backup=embedded
+  windtunnel live car_park_fire --broker simulated --bind database=postgresql://me@127.0.0.1/records
 
-A broker is a URL, `mosquitto` (started by us if it is on this machine), `embedded`, or `any` of the two.
+A broker is a URL, `mosquitto` (started by us if it is on this machine), `embedded`, `any` of the two, or
+`simulated`. A database is postgresql://, redis:// or sqlite:FILE.
 The links of the scenario delay in wall time what goes to it and comes from it. A password is read from
 --password-file or from the environment variable WINDTUNNEL_PASSWORD.
 """
@@ -66,7 +71,11 @@ def add_broker_options(command: argparse.ArgumentParser) -> None:
         "--broker", default="any", metavar="BROKER", help="for every broker node (default: any)"
     )
     command.add_argument(
-        "--bind", action="append", default=[], metavar="NODE=BROKER", help="for one node (may be repeated)"
+        "--bind",
+        action="append",
+        default=[],
+        metavar="NODE=WHERE",
+        help="one broker or database (may be repeated)",
     )
     command.add_argument(
         "--links",
@@ -96,10 +105,13 @@ def live(options: argparse.Namespace) -> int:
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     duration_s = parse("time", options.duration) if options.duration else None
     with (
+        _databases(variant, options) as databases,
         packet_ground(options.links) as ground,
         bound_brokers(variant, options, ground) as running,
         ExitStack() as desks,
     ):
+        if not running and databases is None:
+            raise InputError("nothing is real; bind a broker or a database")
         bindings = {node: each.endpoint for node, each in running.items()}
         controls: list[LiveControl] = []
 
@@ -120,6 +132,7 @@ def live(options: argparse.Namespace) -> int:
                 duration_s=duration_s,
                 links=options.links,
                 history=history,
+                databases=databases,
                 on_start=on_start,
                 ground=ground,
             )
@@ -173,12 +186,8 @@ def bound_brokers(
         raise InputError(
             f"variant {variant.name!r} has no node of kind {BROKER_KIND}, so nothing can be real"
         )
-    asked = dict.fromkeys(nodes, options.broker)
-    for text in options.bind:
-        node, equals, wanted = text.partition("=")
-        if not equals or node not in nodes:
-            raise InputError(f"--bind: expected NODE=BROKER with a node of {', '.join(nodes)}; not {text!r}")
-        asked[node] = wanted
+    asked = dict.fromkeys(nodes, options.broker) | _bound(variant, options, BROKER_KIND)
+    asked = {node: wanted for node, wanted in asked.items() if wanted != SIMULATED}
     if ground is not None and not set(asked.values()) <= set(OURS):
         raise InputError(f"packets on the wire reach brokers of ours only: {', '.join(OURS)}")
     with ExitStack() as stack:
@@ -192,6 +201,38 @@ def bound_brokers(
         }
 
 
+def _bound(variant: Variant, options: argparse.Namespace, kind: str) -> dict[str, str]:
+    """What --bind says of the nodes of a kind."""
+    kinds = {name: node.kind for name, node in variant.scenario.nodes.items()}
+    nodes = [name for name, each in kinds.items() if each in (BROKER_KIND, DATABASE_KIND)]
+    pairs = [text.partition("=") for text in options.bind]
+    for (node, equals, _), text in zip(pairs, options.bind):
+        if not equals or node not in nodes:
+            shown = text.partition("=")[0]
+            raise InputError(f"--bind: expected NODE=WHERE with a node of {', '.join(nodes)}; not {shown!r}")
+    return {node: wanted for node, _, wanted in pairs if kinds[node] == kind}
+
+
+@contextmanager
+def _databases(variant: Variant, options: argparse.Namespace) -> Iterator[Databases | None]:
+    """The database nodes that are real, if there are any."""
+    from scenarios.live_databases import Databases
+
+    urls = _bound(variant, options, DATABASE_KIND)
+    if not urls:
+        yield None
+        return
+    databases = Databases(variant, urls, _say)
+    try:
+        yield databases
+    finally:
+        databases.close()
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
 def _live_figures(found: LiveRun, account: Account | None) -> dict[str, Any]:
     import msgspec
 
@@ -199,6 +240,7 @@ def _live_figures(found: LiveRun, account: Account | None) -> dict[str, Any]:
         "ledger": msgspec.to_builtins(account),
         "brokers": found.brokers,
         "links": found.links,
+        "databases": {node: msgspec.to_builtins(each) for node, each in found.databases.items()},
         "ended_connections": found.ended_connections,
         "is_real_time": found.timeliness.is_real_time,
         "timeliness": msgspec.to_builtins(found.timeliness),
@@ -227,4 +269,10 @@ def _shown(
     lines += [f"{count} connections ended: {reason}" for reason, count in found.ended_connections.items()]
     if account is not None:
         lines += [summary(account), *account.violations]
+    lines += [
+        f"{node}: {each.kept} records kept in {each.write_p50_s * 1e3:.1f} ms (p50) a batch, {each.retries}"
+        f" retries, {each.refused + each.rejected + each.left} lost; {each.answered} answers,"
+        f" {each.unanswered} questions unanswered"
+        for node, each in found.databases.items()
+    ]
     return "\n".join([*lines, f"kept in {folder}"])

@@ -168,7 +168,9 @@ class Blueprint:
         guard: Guard | None,
     ) -> NodeSpec:
         if member.node in bound:
-            return NodeSpec(lambda: bound[member.node])
+            real = partial(bound.__getitem__, member.node)
+            session = ClientSession(member.host, member.node)
+            return NodeSpec(partial(_as_client, real, session) if member.host in bound else real)
         if member.fleet:
             fleet = self.scenario.fleets[member.fleet]
             device = partial(self._device, member, fleet, mirrors)
