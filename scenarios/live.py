@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from scenarios.format.loading import Variant
+from scenarios.format.schema import Scenario
 from scenarios.judging.outcome import Outcome, Record, ending, outcome_of
 from scenarios.judging.runner import uncollected
 from scenarios.live_databases import DatabaseFigures, Databases
@@ -102,10 +103,7 @@ def run_live(
     Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
     """
     _check(variant, bindings)
-    scenario = variant.scenario
-    if duration_s is not None:
-        run = scenario.run.model_copy(update={"duration_s": min(duration_s, scenario.run.duration_s)})
-        scenario = scenario.model_copy(update={"run": run})
+    scenario = _shortened(variant.scenario, duration_s)
     pacer = SocketPacer()
     blueprint = Blueprint.of(scenario, scenes_of(scenario, variant.folder), variant.folder)
     assemblies: list[Assembly] = []
@@ -141,20 +139,18 @@ def run_live(
     except Stopped:
         is_whole = False
     finally:
-        for broker in brokers.values():
-            broker.wires.close()
-        level.close()
-        if databases is not None:
-            databases.close()
-        pacer.close()
+        _close(*(broker.wires for broker in brokers.values()), level, databases, pacer)
     outcome = outcome_of(assembly, used_seed, nodes_of, variant.requirements, has_series=True)
-    outcome = msgspec.structs.replace(outcome, wall_s=pacer.now)
-    ended = dict(sum((broker.wires.ended for broker in brokers.values()), Counter[str]()))
-    urls = {node: endpoint.url for node, endpoint in bindings.items()}
-    times = {node: broker.behaviour.times for node, broker in brokers.items()}
-    figures = {} if databases is None else databases.figures
-    timeliness = _timeliness(pacer)
-    return LiveRun(outcome, timeliness, urls, ended, is_whole, links, times, figures)
+    return LiveRun(
+        msgspec.structs.replace(outcome, wall_s=pacer.now),
+        _timeliness(pacer),
+        {node: endpoint.url for node, endpoint in bindings.items()},
+        dict(sum((broker.wires.ended for broker in brokers.values()), Counter[str]())),
+        is_whole,
+        links,
+        {node: broker.behaviour.times for node, broker in brokers.items()},
+        {} if databases is None else databases.figures,
+    )
 
 
 def _level(
@@ -203,6 +199,20 @@ def _broker(
 
     wires = Wires(endpoint, pacer, received, closed, lambda peer: level.way(peer, node))
     return LiveBroker(RealBroker(wires), wires)
+
+
+def _close(*parts: Wires | LinkLevel | Databases | SocketPacer | None) -> None:
+    for part in parts:
+        if part is not None:
+            part.close()
+
+
+def _shortened(scenario: Scenario, duration_s: float | None) -> Scenario:
+    """The scenario, ending earlier if that is asked."""
+    if duration_s is None:
+        return scenario
+    run = scenario.run.model_copy(update={"duration_s": min(duration_s, scenario.run.duration_s)})
+    return scenario.model_copy(update={"run": run})
 
 
 def _timeliness(pacer: SocketPacer) -> Timeliness:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scenarios.live import LiveRun
     from scenarios.live_databases import Databases
     from scenarios.wiring.packet_level import PacketGround
+    from twin.live.endpoint import Endpoint
     from twin.service.brokers import RunningBroker
 
 LIVE, TIMELINE, HISTORY = "live.json", "timeline.yaml", "history.jsonl"
@@ -110,9 +111,7 @@ def live(options: argparse.Namespace) -> int:
         bound_brokers(variant, options, ground) as running,
         ExitStack() as desks,
     ):
-        if not running and databases is None:
-            raise InputError("nothing is real; bind a broker or a database")
-        bindings = {node: each.endpoint for node, each in running.items()}
+        bindings = _checked({node: each.endpoint for node, each in running.items()}, databases)
         controls: list[LiveControl] = []
 
         def on_start(run: Running) -> None:
@@ -227,6 +226,13 @@ def _databases(variant: Variant, options: argparse.Namespace) -> Iterator[Databa
         yield databases
     finally:
         databases.close()
+
+
+def _checked(bindings: dict[str, Endpoint], databases: Databases | None) -> dict[str, Endpoint]:
+    """The bindings, if anything is real."""
+    if not bindings and databases is None:
+        raise InputError("nothing is real; bind a broker or a database")
+    return bindings
 
 
 def _say(what: str) -> None:
