@@ -24,6 +24,7 @@ MODULES = (
     "windtunnel.fidelity_commands",
     "windtunnel.ledger_commands",
     "windtunnel.live_commands",
+    "windtunnel.load_commands",
     "windtunnel.proxy_commands",
     "windtunnel.rules_commands",
     "windtunnel.serve_commands",

@@ -99,10 +99,16 @@ def _judge(clause: Clause, data: Observations) -> Judgement:
         return Judgement(is_met=False, value=math.nan, text=_missing(clause, data))
     is_met = _COMPARE[clause.comparison](value, clause.limit.value)
     relation = "meets" if is_met else "misses"
-    return Judgement(is_met, value, f"{_shown(value, clause)} {relation} {clause.text}")
+    return Judgement(is_met, value, f"{shown(value, clause)} {relation} {clause.text}")
 
 
-def _shown(value: float, clause: Clause) -> str:
+def compared(value: float, comparison: Comparison, limit: float) -> bool:
+    """Whether the comparison holds."""
+    return _COMPARE[comparison](value, limit)
+
+
+def shown(value: float, clause: Clause) -> str:
+    """A value in the unit of the clause's limit."""
     if math.isinf(value):
         return NEVER
     kind = clause.limit.kind

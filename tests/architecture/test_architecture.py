@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("windtunnel", "twin", "devices_models", "network", "scenarios")
+PACKAGES = ("windtunnel", "loadtests", "twin", "devices_models", "network", "scenarios")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LONGEST_FUNCTION = 70
 LONGEST_FILE = 500
@@ -28,6 +28,10 @@ CLOCK_READERS = {
     "twin/live/sinks/worker.py": "measures a real backend, and bounds how long it may take",
     "scenarios/wiring/packet_level.py": "tells the process that moves packets when the run begins",
     "twin/live/probe.py": "bounds how long a real broker may take",
+    "loadtests/fleet_user.py": "gives others their turn",
+    "loadtests/locust_statistics.py": "dates what Locust keeps by the second",
+    "loadtests/reporting.py": "says how much processor time was used",
+    "loadtests/starting.py": "waits for Locust",
     "network/record.py": "measures a real network",
     "scenarios/judging/runner.py": "says how long a run took",
     "scenarios/conformance/live.py": "compares the stamps of a real service with the time",
