@@ -9,7 +9,6 @@ early; its first bytes make up for it. While the path is a black hole it is conn
 from __future__ import annotations
 
 import errno
-import select
 import selectors
 import socket
 import threading
@@ -29,15 +28,14 @@ from network.wire.stream import End, pair, tune
 from network.wire.timeline import WallTimeline
 from twin.errors import InputError
 from twin.kernel.flight import Flight
+from twin.kernel.waiting import wait_for
 from twin.message import Message
 
 BUFFER_BYTES: Final = 1_048_576
 CONNECTION_LIMIT: Final = 9_000
 BACKLOG: Final = 1_024
 ACCEPTS_A_TURN: Final = 64
-COARSE_S: Final = 0.002
 LONGEST_WAIT_S: Final = 1.0
-SELECT_LIMIT: Final = 1_024
 CONNECT, DATA, FIN, RESET, DATAGRAM = "connect", "data", "fin", "reset", "datagram"
 
 Address = tuple[str, int]
@@ -154,22 +152,10 @@ class LinkProxy:
 
     def _turn(self) -> None:
         self.timeline.work()
-        for key, mask in self._ready():
+        wait_s = min(self.timeline.next_s - self.timeline.catch_up(), LONGEST_WAIT_S)
+        for key, mask in wait_for(self._selector, wait_s):
             self.timeline.catch_up()
             key.data(mask)
-
-    def _ready(self) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for a socket or the next event, finer than the whole milliseconds that epoll knows."""
-        wait_s = min(self.timeline.next_s - self.timeline.catch_up(), LONGEST_WAIT_S)
-        if wait_s <= 0:
-            return self._selector.select(0)
-        if wait_s > COARSE_S:
-            return self._selector.select(wait_s - COARSE_S / 2 - 0.0005)
-        descriptor = getattr(self._selector, "fileno", lambda: SELECT_LIMIT)()
-        if descriptor >= SELECT_LIMIT:
-            return self._selector.select(wait_s)
-        select.select([descriptor], [], [], wait_s)
-        return self._selector.select(0)
 
     def _take_calls(self, _mask: int) -> None:
         with suppress(BlockingIOError):

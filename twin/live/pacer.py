@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import queue
-import select
 import selectors
 import socket
 import time
@@ -20,13 +19,12 @@ from typing import Any, Final
 
 from twin.kernel.behaviour import NodeId
 from twin.kernel.pacing import INBOX_LIMIT, Injected
+from twin.kernel.waiting import wait_for
 from twin.message import Message
 
 LARGEST_LAG_S: Final = 0.25
 POLL_EVERY_S: Final = 0.005
-COARSE_S: Final = 0.002
 LONGEST_WAIT_S: Final = 1.0
-SELECT_LIMIT: Final = 1_024
 MOST_LATENESSES: Final = 1_000_000
 
 Handler = Callable[[int], None]
@@ -172,14 +170,7 @@ class SocketPacer:
         """Wait for sockets and timers, finer than the whole milliseconds that epoll knows."""
         if self._timers:
             wait_s = max(0.0, min(wait_s, self._timers[0][0] - self._clock()))
-        descriptor = getattr(self._selector, "fileno", lambda: SELECT_LIMIT)()
-        if wait_s > COARSE_S:
-            ready = self._selector.select(wait_s - COARSE_S / 2 - 0.0005)
-        elif wait_s > 0 and descriptor < SELECT_LIMIT:
-            select.select([descriptor], [], [], wait_s)
-            ready = self._selector.select(0)
-        else:
-            ready = self._selector.select(wait_s)
+        ready = wait_for(self._selector, wait_s)
         self._polled_s = self.now
         for key, mask in ready:
             key.data(mask)
