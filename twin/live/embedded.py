@@ -28,6 +28,7 @@ STOP_S: Final = 3.0
 CONNECTION_LIMIT: Final = 10_000
 PAYLOAD_BYTES: Final = 1_048_576
 IN_FLIGHT: Final = 500
+DOLLAR: Final = "windtunnel-dollar/"
 PLAIN, V5 = "plain", " v5"
 CHILD: Final = """\
 import sys
@@ -94,12 +95,13 @@ class EmbeddedBroker:
     @property
     def endpoint(self) -> Endpoint:
         """How to reach it."""
-        return self.with_v5(Endpoint("mqtt", self.host, self.port))
+        return self.known(Endpoint("mqtt", self.host, self.port))
 
-    def with_v5(self, endpoint: Endpoint) -> Endpoint:
-        """An endpoint of this broker with all that is particular about it."""
+    def known(self, endpoint: Endpoint) -> Endpoint:
+        """An endpoint of this broker with what is particular about it."""
         name = next(name for name, port in self.ports.items() if port == endpoint.port)
-        return replace(endpoint, port_v5=self.ports.get(name + V5, 0))
+        port_v5 = self.ports.get(name + V5, 0)
+        return replace(endpoint, port_v5=port_v5, dollar=DOLLAR, has_keep_alive_off=False)
 
     @property
     def pid(self) -> int:

@@ -20,7 +20,8 @@ class Endpoint:
     """A broker's address and how to speak to it.
 
     `ca`, `certificate` and `key` are PEM files. A password comes from a file or the environment rather than
-    from the URL, and is never shown.
+    from the URL, and is never shown. `dollar` and `has_keep_alive_off` say what the broker does not take
+    (`twin.live.dialect`).
     """
 
     scheme: str
@@ -34,6 +35,8 @@ class Endpoint:
     key: Path | None = None
     version: Version = "3.1.1"
     port_v5: int = 0
+    dollar: str = "$"
+    has_keep_alive_off: bool = True
 
     def speaking(self, version: Version) -> Endpoint:
         """The endpoint for this version, which some brokers have at a port of its own (`port_v5`)."""

@@ -2,62 +2,65 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
 from typing import Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import Endpoint
-from twin.live.wires import encode_connect, tls_of
+from twin.live.stream import Stream
+from twin.live.wires import encode_connect
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
-from twin.mqtt.packets import ACCEPTED, Connack, Connect, connect_message, read_connack
+from twin.mqtt.packets import ACCEPTED, Connack, Connect, connect_message, read_connack, spoken
 from twin.mqtt.trouble import why
 
 TIMEOUT_S: Final = 5.0
 CONNACK: Final = 0x20
 """The first byte of every CONNACK."""
+NOT_LET_IN: Final = "it does not let us in: user name or password is wrong or missing"
 REFUSALS: Final = {
     1: "it does not speak this version of MQTT",
     2: "it refuses the client id",
     3: "it is not available",
     4: "user name or password is wrong",
-    5: "it does not authorise us",
+    5: NOT_LET_IN,
     0x84: "it does not speak MQTT 5",
     0x86: "user name or password is wrong",
-    0x87: "it does not authorise us",
+    0x87: NOT_LET_IN,
 }
 
 
 def probe(endpoint: Endpoint, client_id: str = "windtunnel-probe", timeout_s: float = TIMEOUT_S) -> Connack:
     """Connect and disconnect; raise MissingEnvironmentError with one sentence if that cannot be done."""
+    limit_s = time.monotonic() + timeout_s
     try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout_s) as plain:
-            return _ask(endpoint, plain, client_id, time.monotonic() + timeout_s)
+        stream = Stream(endpoint.speaking(endpoint.version), timeout_s)
+        try:
+            return _ask(endpoint, stream, client_id, limit_s)
+        finally:
+            stream.close()
     except TimeoutError:
         raise _failed(endpoint, f"it does not answer within {timeout_s:g} s") from None
     except (OSError, CodecError) as error:
         raise _failed(endpoint, why(error)) from None
 
 
-def _ask(endpoint: Endpoint, plain: socket.socket, client_id: str, limit_s: float) -> Connack:
-    sock: socket.socket | ssl.SSLSocket = plain
-    if endpoint.is_tls:
-        sock = tls_of(endpoint).wrap_socket(plain, server_hostname=endpoint.host)
+def _ask(endpoint: Endpoint, stream: Stream, client_id: str, limit_s: float) -> Connack:
     connect = Connect(client_id, 10.0, clean_session=True, version=endpoint.version)
-    sock.sendall(encode_connect(connect_message(connect), endpoint))
-    connack = read_connack(_packet(sock, Decoder(endpoint.version), limit_s))
+    stream.send(encode_connect(connect_message(connect), endpoint))
+    connack = read_connack(_packet(stream, Decoder(endpoint.version), limit_s))
     if connack.return_code != ACCEPTED:
         said = REFUSALS.get(connack.return_code, f"it answers with code {connack.return_code}")
         raise _failed(endpoint, said)
-    sock.sendall(encode(Message("", kind="disconnect")))
+    stream.send(encode(Message("", kind="disconnect", properties=spoken(endpoint.version))))
     return connack
 
 
-def _packet(sock: socket.socket, decoder: Decoder, limit_s: float) -> Message:
-    while time.monotonic() < limit_s:
-        data = sock.recv(4096)
+def _packet(stream: Stream, decoder: Decoder, limit_s: float) -> Message:
+    while (rest_s := limit_s - time.monotonic()) > 0:
+        data = stream.receive(rest_s)
+        if data is None:
+            break
         if not data:
             raise OSError("it closes the connection instead of answering CONNECT")
         if not decoder.rest and data[0] != CONNACK:

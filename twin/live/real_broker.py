@@ -16,7 +16,7 @@ from typing import ClassVar, Final, NamedTuple
 from twin.kernel.behaviour import Context, Effect, Event, NodeId, Received, Send
 from twin.live.wires import Wires
 from twin.message import Message
-from twin.mqtt.packets import Connect, connect_message
+from twin.mqtt.packets import NEVER_S, Connect, Version, connect_message
 
 OUTSIDE: Final = "outside/"
 REMEMBERED: Final = 10_000
@@ -80,7 +80,7 @@ class RealBroker:
             self.connecting[node] = self.wires.now
         if node not in self.known and message.kind != "connect":
             self.warm.add(node)
-            self.wires.send(node, connect_message(Connect(node, WARM_KEEP_ALIVE_S, clean_session=False)))
+            self.wires.send(node, _connect(node, "3.1.1" if message.properties is None else "5"))
         self.known.add(node)
         self.wires.send(node, message)
 
@@ -116,3 +116,11 @@ class RealBroker:
         self.outward.move_to_end(key)
         while len(self.outward) > REMEMBERED:
             self.outward.popitem(last=False)
+
+
+def _connect(node: NodeId, version: Version) -> Message:
+    """The CONNECT of a session that was there before the run."""
+    expiry_s = NEVER_S if version == "5" else 0
+    return connect_message(
+        Connect(node, WARM_KEEP_ALIVE_S, clean_session=False, version=version, session_expiry_s=expiry_s)
+    )

@@ -22,8 +22,10 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from twin.kernel.behaviour import NodeId
+from twin.live.dialect import inward, outward
 from twin.live.endpoint import Endpoint
 from twin.live.pacer import SocketPacer
+from twin.live.websocket import WebSocket
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
 from twin.mqtt.packets import Version, connect_message, read_connect
@@ -66,6 +68,9 @@ class Wire:
     is_shaking_hands: bool = False
     is_last_packet: bool = False
     is_quick: bool = False
+    web: WebSocket | None = None
+    held: bytearray = field(default_factory=bytearray)
+    """Packets that wait for the WebSocket to open."""
 
 
 class Wires:
@@ -111,6 +116,7 @@ class Wires:
 
     def send(self, node: NodeId, message: Message) -> bool:
         """Send a packet; a CONNECT opens the connection anew. False if there is none."""
+        message = outward(message, self.endpoint)
         if message.kind == "connect":
             self.drop(node)
             self._versions[node] = read_connect(message).version
@@ -148,14 +154,18 @@ class Wires:
             self._open(node, self._waiting.pop(node))
 
     def _open(self, node: NodeId, unsent: bytearray) -> None:
+        endpoint = self.endpoint.speaking(self._versions[node])
         to, source, within = self._way_of(node)
-        host, port = to or (self.endpoint.host, self.endpoint.port)
+        host, port = to or (endpoint.host, endpoint.port)
         with within():
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = self._wires[node] = Wire(node, sock, Decoder(self._versions[node]), unsent)
         wire.is_quick = QUICK_ACK is not None and source is None  # a real link has its own acknowledgements
+        if endpoint.is_websocket:
+            wire.web = WebSocket(endpoint.authority, endpoint.path)
+            wire.held, wire.unsent = unsent, bytearray(wire.web.opening())
         self._connecting_count += 1
         if source is not None:
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
@@ -208,12 +218,40 @@ class Wires:
             if not data:
                 self._end(wire, None)
                 return
-            for message in wire.decoder.feed(data):
-                self._received(wire.node, message)
+            for message in wire.decoder.feed(
+                data if wire.web is None else self._unwrapped(wire, wire.web, data)
+            ):
+                self._received(wire.node, inward(message, self.endpoint))
+            if self._wires.get(wire.node) is not wire:
+                return
             if not (isinstance(wire.sock, ssl.SSLSocket) and wire.sock.pending()):
                 return
 
+    def _unwrapped(self, wire: Wire, web: WebSocket, data: bytes) -> bytes:
+        """The MQTT bytes in what came over a WebSocket; what waited for it goes out."""
+        found = web.feed(data)
+        answers = web.answers()
+        if answers:
+            self._push(wire, answers)
+        if web.is_open and wire.held:
+            held, wire.held = bytes(wire.held), bytearray()
+            self._push(wire, web.wrap(held))
+        if web.is_closed:
+            self._end(wire, None)
+        return found
+
     def _write(self, wire: Wire, data: bytes) -> None:
+        """Send MQTT bytes, now or when the WebSocket is open."""
+        if wire.web is None:
+            self._push(wire, data)
+        elif wire.web.is_open:
+            self._push(wire, wire.web.wrap(data))
+        else:
+            wire.held += data
+            if len(wire.held) > UNSENT_LIMIT_BYTES:
+                self._end(wire, OSError(errno.ENOBUFS, "the broker opens no WebSocket"))
+
+    def _push(self, wire: Wire, data: bytes) -> None:
         if not wire.unsent and not wire.is_connecting:
             try:
                 data = data[wire.sock.send(data) :]
@@ -227,13 +265,17 @@ class Wires:
             self._end(wire, OSError(errno.ENOBUFS, "the broker reads too slowly"))
         elif wire.unsent:
             self._watch(wire)
-        elif wire.is_last_packet:
-            self._end(wire, None)
+        else:
+            self._end_after_last(wire)
 
     def _flush(self, wire: Wire) -> None:
         sent = wire.sock.send(wire.unsent)
         del wire.unsent[:sent]
-        if wire.is_last_packet and not wire.unsent:
+        self._end_after_last(wire)
+
+    def _end_after_last(self, wire: Wire) -> None:
+        """The connection is over when DISCONNECT has gone out."""
+        if wire.is_last_packet and not wire.unsent and not wire.held:
             self._end(wire, None)
 
     def _watch(self, wire: Wire) -> None:
@@ -246,6 +288,8 @@ class Wires:
 
     def _end(self, wire: Wire, error: Exception | None) -> None:
         """The connection is over: the node is told."""
+        if self._wires.get(wire.node) is not wire:
+            return
         reason = "closed" if error is None else why(error)
         self.ended[reason] += 1
         self._forget(wire)

@@ -123,7 +123,7 @@ def _embedded(folder: Path) -> Iterator[Subject]:
     try:
         ports = {name: child.ports[name] for name in further}
         doors = doors_at(child.port, ports, password, papers)
-        yield Subject(_embedded_name(), {name: child.with_v5(each) for name, each in doors.items()})
+        yield Subject(_embedded_name(), {name: child.known(each) for name, each in doors.items()})
     finally:
         child.stop()
 

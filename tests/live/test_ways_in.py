@@ -1,0 +1,154 @@
+"""A run against a real broker by every way in: password, certificates, WebSocket, MQTT 5."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.live import run_live
+from scenarios.shipped import load
+from twin.errors import MissingEnvironmentError
+from twin.live.dialect import inward, outward
+from twin.live.endpoint import Endpoint
+from twin.live.probe import probe
+from twin.message import Message
+from twin.mqtt.packets import Connect, Will, connect_message, read_connect
+from twin.service.mosquitto import BrokerSettings, Mosquitto, free_port
+from twin.service.subjects import papers_in, subject
+
+pytestmark = pytest.mark.timeout(120)
+
+LOOP = """
+scenario: 1
+sites: {here: {metro: singapore}, cloud: {metro: singapore}}
+fleets:
+  meters: {device: periodic, count: 20, at: here, via: gateway, link: ethernet, every: 1 s}
+nodes:
+  gateway: {kind: gateway, at: here, version: "VERSION"}
+  broker: {kind: mqtt_broker, at: cloud}
+  database: {kind: database, runs_on: broker}
+  app: {kind: application, at: cloud, database: database}
+  manager: {kind: user, at: here, application: app, every: 500 ms}
+links:
+  - {between: [gateway, broker], path: wan, access: gpon, qos: 1}
+requirements:
+  - {name: answers, expect: count(request) > 2}
+run: {duration: 2500 ms}
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the loop by a way in."""
+
+    def run(endpoint, version="3.1.1"):
+        path = tmp_path / "loop.scenario.yaml"
+        path.write_text(LOOP.replace("VERSION", version))
+        return run_live(load(path).variants[0], {"broker": endpoint})
+
+    return run
+
+
+def is_whole(found):
+    """Everything was answered, and no connection ended."""
+    return (
+        found.outcome.judgements["answers"].is_met
+        and found.ended_connections == {}
+        and found.outcome.tally.sent == found.outcome.tally.delivered + found.outcome.tally.in_flight
+    )
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["mosquitto", "embedded"])
+def test_every_way_in_carries_a_run(run, name):
+    """Plain, with a password, with TLS and a certificate of ours, through WebSocket."""
+    with subject(name) as found:
+        for door, endpoint in found.doors.items():
+            assert is_whole(run(endpoint)), door
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["mosquitto", "embedded"])
+def test_sessions_may_speak_mqtt_5(run, name):
+    """As the scenario says, also where the broker has a port of its own for it."""
+    with subject(name) as found:
+        assert is_whole(run(found.doors["plain"], "5"))
+
+
+@pytest.mark.live
+def test_websocket_goes_over_tls_too(run, tmp_path):
+    """wss, with a certificate of ours."""
+    papers, port = papers_in(tmp_path), free_port()
+    lines = (
+        f"listener {port} 127.0.0.1",
+        "protocol websockets",
+        "allow_anonymous true",
+        f"cafile {papers.ca}",
+        f"certfile {papers.server}",
+        f"keyfile {papers.server_key}",
+    )
+    child = Mosquitto(tmp_path / "broker", BrokerSettings(plain_port=0, further_lines=lines))
+    child.start()
+    try:
+        assert is_whole(run(Endpoint("wss", "127.0.0.1", port, ca=papers.ca)))
+    finally:
+        child.stop()
+
+
+@pytest.mark.live
+def test_who_is_not_let_in_is_told_why(tmp_path):
+    """A wrong password, no certificate, a foreign authority, plain words to TLS, MQTT to WebSocket."""
+    foreign = papers_in(tmp_path)
+    with subject("mosquitto") as found:
+        doors = found.doors
+        cases = {
+            "user name or password is wrong": replace(doors["password"], password=b"wrong"),
+            "certificate does not hold": replace(doors["tls"], ca=foreign.ca),
+            "closes the connection|connection reset": replace(doors["plain"], port=doors["tls"].port),
+            "no WebSocket at|no HTTP": replace(doors["websocket"], port=doors["plain"].port),
+            "TLS: ": replace(doors["plain"], scheme="mqtts"),
+        }
+        for because, endpoint in cases.items():
+            with pytest.raises(MissingEnvironmentError, match=because):
+                probe(endpoint, timeout_s=2.0)
+        for others in (
+            replace(doors["tls"], certificate=None, key=None),
+            replace(doors["password"], user="", password=b""),
+        ):
+            with pytest.raises(MissingEnvironmentError, match=f"no broker at {others.scheme}://"):
+                probe(others, timeout_s=2.0)
+
+
+STRICT = Endpoint("mqtt", "host", 1883, dollar="dollar/", has_keep_alive_off=False)
+TOPICS = st.text(st.sampled_from("$a/+#"), min_size=1, max_size=12).filter(
+    lambda topic: not topic.startswith(("dollar/", "$share"))
+)
+
+
+@given(TOPICS, st.sampled_from(["publish", "subscribe", "unsubscribe"]))
+def test_a_broker_that_takes_no_dollar_sees_none_and_the_run_sees_no_difference(topic, kind):
+    """There and back is where it began."""
+    message = Message(topic, kind=kind, qos=1, packet_id=7)
+    there = outward(message, STRICT)
+
+    assert not there.topic.startswith("$")
+    assert inward(there, STRICT) == message
+
+
+def test_shared_subscriptions_stay_what_they_are():
+    """Their filter is what follows the group."""
+    topics = {"$share/g/$aws/+": "$share/g/dollar/aws/+", "$share/g/a": "$share/g/a", "$share/g": "$share/g"}
+
+    assert {each: outward(Message(each, kind="subscribe"), STRICT).topic for each in topics} == topics
+
+
+def test_keep_alive_off_is_the_longest_one_and_a_will_keeps_its_topic():
+    """For a broker that takes no 0; any other keep-alive is left alone."""
+    will = Will("$aws/gone")
+    there = read_connect(outward(connect_message(Connect("a", 0.0, will=will)), STRICT))
+
+    assert (there.keep_alive_s, there.will.topic) == (65_535.0, "dollar/aws/gone")
+    plain = connect_message(Connect("a", 30.0))
+    assert outward(plain, STRICT) == plain
+    assert outward(plain, replace(STRICT, dollar="$", has_keep_alive_off=True)) is plain
