@@ -25,7 +25,9 @@ PROGRAMS = {
     "ip": "iproute2",
     "initdb": "postgresql",
     "redis-server": "redis-server",
+    "rabbitmq-server": "rabbitmq-server",
 }  # program: Debian package
+NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0")  # a broker that tests hold us against, below .venv/node
 NOTHING_SELECTED = 5  # pytest's exit code
 LOCKS = {"core": "requirements/core.txt", "live": "requirements/live.txt", "dev": "requirements/dev.txt"}
 LIVE_DEMO = ("fidelity", "alarm_drill", "--broker", "embedded", "--for", "30 s")
@@ -134,6 +136,7 @@ def make_venv() -> None:
 def test(python: Path, options: list[str]) -> int:
     """All tests on two processes, then those that compare with the wall clock, alone."""
     provide_programs()
+    provide_node_packages()
     if "-m" in options:
         return run(python, "-m", "pytest", "-n", "2", *options)
     together = run(python, "-m", "pytest", "-n", "2", "-m", "not alone", *options)
@@ -157,6 +160,16 @@ def provide_programs() -> None:
         check(["apt-get", "install", "-y", "-qq", *missing])
     else:
         print(f"dev.py: some tests will fail; they need: sudo {line}", file=sys.stderr)
+
+
+def provide_node_packages() -> None:
+    """Install the broker for Node.js that some tests hold us against, where there is npm."""
+    folder, npm = ROOT / ".venv" / "node", shutil.which("npm")
+    if npm is None:
+        print(f"dev.py: without npm a test of the broker {NODE_PACKAGES[0]} is passed over", file=sys.stderr)
+    elif not (folder / "node_modules" / "ws").is_dir():
+        options = ["--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix", str(folder)]
+        check([npm, "install", *options, *NODE_PACKAGES])
 
 
 def lint(python: Path) -> int:

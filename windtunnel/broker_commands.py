@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError
@@ -15,6 +15,7 @@ from windtunnel.cli import FAILED, MET
 if TYPE_CHECKING:
     from twin.live.conformance.verdicts import Conformance, Finding
     from twin.mqtt.packets import Version
+    from twin.service.brokers import RunningBroker
 
 EXAMPLES: Final = """\
 examples:
@@ -68,6 +69,19 @@ def broker(options: argparse.Namespace) -> int:
         checked = run_checks(found, versions, is_quick=options.quick, only=options.only)
     print(_as_json(checked) if options.json else "\n".join(_lines(checked, versions)))
     return FAILED if checked.of("failed") else MET
+
+
+def briefly(running: Mapping[str, RunningBroker]) -> dict[str, Conformance]:
+    """What the brokers of a run's nodes do of what nearly every run needs."""
+    from twin.live.conformance.checking import BRIEF, run_checks
+    from twin.service.subjects import given
+
+    found = {}
+    for node, each in running.items():
+        subject = given(each.endpoint)
+        named = subject if each.child is None else subject._replace(name=each.name)
+        found[node] = run_checks(named, ("3.1.1",), only=BRIEF)
+    return found
 
 
 def _lines(checked: Conformance, versions: tuple[Version, ...]) -> Iterator[str]:

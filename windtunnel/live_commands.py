@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError
+from windtunnel.broker_commands import briefly
 from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, INTERRUPTED, MET
 from windtunnel.ledger_commands import account_of, begin_history, end_history
@@ -59,6 +60,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=("marks", "content", "off"),
         default="marks",
         help="know messages by a member `_wt` in their JSON (default), by topic and payload, or not at all",
+    )
+    live.add_argument(
+        "--no-check", action="store_true", help="do not try beforehand what the broker does of MQTT"
     )
     live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
@@ -112,6 +116,7 @@ def live(options: argparse.Namespace) -> int:
         ExitStack() as desks,
     ):
         bindings = _checked({node: each.endpoint for node, each in running.items()}, databases)
+        checked = {} if options.no_check or ground is not None else briefly(running)
         controls: list[LiveControl] = []
 
         def on_start(run: Running) -> None:
@@ -147,12 +152,14 @@ def live(options: argparse.Namespace) -> int:
     if controls and controls[0].happened:
         write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
     account = None if history is None else account_of(archive.folder / HISTORY)
-    figures = _live_figures(found, account)
+    conformance = {node: each.row() for node, each in checked.items()}
+    figures = {**_live_figures(found, account), "conformance": conformance}
     write(archive.folder / LIVE, json.dumps(figures, indent=1).encode())
     if options.json:
         print(json.dumps(_as_json(found, figures)))
     else:
         print(_shown(found, scenario, variant, account, archive.folder))
+        print(*(f"{node} is {each.in_short}" for node, each in checked.items()), sep="\n")
     if history is not None and history.problem:
         print(f"windtunnel: {history.problem}", file=sys.stderr)
     if not found.is_whole:

@@ -39,6 +39,7 @@ def _load(name: str) -> None:
 
 _load("stage")
 _load("scripts")
+_load("servers")
 _load("clients")
 
 

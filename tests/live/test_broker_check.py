@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from live_servers import BROKERS, is_listening
 
 from twin.errors import MissingEnvironmentError
 from twin.live.conformance.bench import CHECKS, Bench, Subject
@@ -44,14 +45,16 @@ def differences(name, checked):
     """What a broker does otherwise than is written, with what happened."""
     found = []
     tried = {each.check for each in checked.findings}
-    for version in BOTH:
+    spoken = KNOWN[name].get("speaks", BOTH)
+    for version in set(BOTH) - set(spoken):
+        others = {each.verdict for each in checked.findings if each.version == version}
+        found += [f"{version} all: spoken"] if others - {"not supported"} else []
+    for version in spoken:
         known = KNOWN[name].get(version, {})
         varies = set(known.get("varies", []))
         for verdict in VERDICTS:
             written = set(known.get(verdict.replace(" ", "_"), [])) - varies
             seen = {each.check: each.detail for each in checked.of(verdict, version)}
-            if known.get("is_not_spoken"):
-                continue
             better = sorted((written - set(seen)) & tried)
             found += [f"{version} {each}: {verdict} no more" for each in better]
             found += [
@@ -68,6 +71,16 @@ def test_what_a_broker_of_ours_does_not_do_is_known(name):
 
     assert checked.of("not tried") == []
     assert checked.took_s < 30.0
+
+
+@pytest.mark.parametrize("name", ["aedes", "nats", pytest.param("rabbitmq", marks=pytest.mark.slow)])
+def test_what_brokers_of_other_makers_do_not_do_is_known(name, tmp_path):
+    """The same; and when they are stopped nobody listens any more."""
+    with BROKERS[name](tmp_path, KNOWN[name]["install"]) as found:
+        checked = held(name, found)
+
+    assert checked.of("not tried") == []
+    assert not any(is_listening(endpoint) for endpoint in found.doors.values())
 
 
 def test_a_broker_that_does_nothing_fails_every_check_in_time():

@@ -215,6 +215,8 @@ def test_the_command_keeps_what_it_measured_when_it_is_interrupted(scenario_file
     assert json.loads(out)["is_real_time"]
     (folder,) = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     assert {"live.json", "study.json", "report.html"} <= {path.name for path in folder.iterdir()}
+    row = json.loads((folder / "live.json").read_text())["conformance"]["broker"]
+    assert row["checks"]["3.1.1"]["failed"] == ["redelivery-marked"]
 
 
 def test_a_password_comes_from_a_file_and_is_shown_nowhere(scenario_file, tmp_path, mosquitto_port):

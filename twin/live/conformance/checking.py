@@ -32,6 +32,11 @@ from twin.live.conformance.verdicts import (
 from twin.live.probe import probe
 from twin.mqtt.packets import ACCEPTED, Version
 
+BRIEF: Final = frozenset({
+    "connect", "ping", "qos-0", "qos-1", "qos-2", "retained", "session-cut", "redelivery",
+    "redelivery-marked", "takeover", "will", "dollar-topics",
+})  # fmt: skip
+"""What a live run asks its broker beforehand: it takes less than a second."""
 AT_ONCE: Final = 24
 FIRST_S: Final = 5.0
 NAME_S: Final = 0.6

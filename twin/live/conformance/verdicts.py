@@ -54,6 +54,12 @@ class Conformance(msgspec.Struct, frozen=True):
             if each.verdict == verdict and (version is None or each.version == version)
         ]
 
+    @property
+    def in_short(self) -> str:
+        """It in a sentence."""
+        failed = ", ".join(each.check for each in self.of("failed")) or "nothing"
+        return f"{self.broker}; of {len(self.findings)} things of MQTT it fails: {failed}"
+
     def row(self) -> dict[str, object]:
         """It in short, for a run's records."""
         versions = dict.fromkeys(each.version for each in self.findings)
