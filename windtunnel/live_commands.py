@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scenarios.live import LiveRun
     from scenarios.live_databases import Databases
     from scenarios.wiring.packet_level import PacketGround
+    from twin.live.conformance.verdicts import Conformance
     from twin.live.endpoint import Endpoint
     from twin.service.brokers import RunningBroker
 
@@ -108,7 +109,6 @@ def live(options: argparse.Namespace) -> int:
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
-    duration_s = parse("time", options.duration) if options.duration else None
     with (
         _databases(variant, options) as databases,
         packet_ground(options.links) as ground,
@@ -133,7 +133,7 @@ def live(options: argparse.Namespace) -> int:
                 variant,
                 bindings,
                 seed=options.seed,
-                duration_s=duration_s,
+                duration_s=parse("time", options.duration) if options.duration else None,
                 links=options.links,
                 history=history,
                 databases=databases,
@@ -152,19 +152,29 @@ def live(options: argparse.Namespace) -> int:
     if controls and controls[0].happened:
         write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
     account = None if history is None else account_of(archive.folder / HISTORY)
-    conformance = {node: each.row() for node, each in checked.items()}
-    figures = {**_live_figures(found, account), "conformance": conformance}
+    figures = {
+        **_live_figures(found, account),
+        "conformance": {node: each.row() for node, each in checked.items()},
+    }
     write(archive.folder / LIVE, json.dumps(figures, indent=1).encode())
     if options.json:
         print(json.dumps(_as_json(found, figures)))
     else:
-        print(_shown(found, scenario, variant, account, archive.folder))
-        print(*(f"{node} is {each.in_short}" for node, each in checked.items()), sep="\n")
+        print(_shown(found, scenario, variant, account, archive.folder), *_in_short(checked), sep="\n")
     if history is not None and history.problem:
         print(f"windtunnel: {history.problem}", file=sys.stderr)
+    return _code(found)
+
+
+def _code(found: LiveRun) -> int:
     if not found.is_whole:
         return INTERRUPTED
     return MET if all(each.is_met for each in found.outcome.judgements.values()) else FAILED
+
+
+def _in_short(checked: Mapping[str, Conformance]) -> list[str]:
+    """What the brokers are, and do not do."""
+    return [f"{node} is {each.in_short}" for node, each in checked.items()]
 
 
 def stop_on_ctrl_c(stop: Any) -> None:
