@@ -48,13 +48,16 @@ def test_every_place_in_the_repository_that_is_named_exists(document):
     assert missing == []
 
 
-def test_the_reference_of_the_scenario_file_is_up_to_date(monkeypatch):
-    """`python docs/make_reference.py` would change nothing."""
-    specification = spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+@pytest.mark.parametrize(
+    ("maker", "name"), [("make_reference", "scenario-file"), ("make_brokers", "brokers")]
+)
+def test_pages_that_are_made_are_up_to_date(monkeypatch, maker, name):
+    """`python docs/make_....py` would change nothing."""
+    specification = spec_from_file_location(maker, ROOT / "docs" / f"{maker}.py")
     module = module_from_spec(specification)
-    monkeypatch.setitem(sys.modules, "make_reference", module)
+    monkeypatch.setitem(sys.modules, maker, module)
     specification.loader.exec_module(module)
-    written = (ROOT / "docs" / "scenario-file.md").read_text("utf-8")
+    written = (ROOT / "docs" / f"{name}.md").read_text("utf-8")
     assert written == module.page(written)
 
 

@@ -10,6 +10,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from windtunnel import doctor
+
 HEAVY = ("numpy", "simpy", "networkx", "pydantic", "yaml", "msgspec", "lark")
 
 
@@ -198,7 +200,21 @@ def test_doctor_says_what_is_there(windtunnel):
 
     assert (text.returncode, found.returncode) == (0, 0)
     assert text.stdout.startswith("ok       python: 3.")
-    assert {"numpy", "simpy", "results folder"} <= {each["name"] for each in json.loads(found.stdout)}
+    names = {each["name"] for each in json.loads(found.stdout)}
+    assert {"numpy", "simpy", "results folder"} <= names
+    assert {"broker mosquitto", "broker embedded", "extra live", "open files", "links tun"} <= names
+
+
+def test_doctor_says_how_to_get_what_is_missing(monkeypatch):
+    """A line to install, or what to use instead; none of it stands in the way of a first run."""
+    monkeypatch.setattr(doctor, "EXTRA_PACKAGES", {"live": (("no-such-package",), "live runs")})
+    monkeypatch.setattr(doctor.shutil, "which", lambda *_, **__: None)
+    missing = {each.name: each for each in doctor.findings() if not each.is_good}
+
+    assert "sudo apt-get install -y mosquitto" in missing["broker mosquitto"].detail
+    assert "pip install 'windtunnel-iot[live]'" in missing["extra live"].detail
+    assert "use --links proxy" in missing["links tun"].detail
+    assert all(each.is_optional for each in missing.values())
 
 
 # what a run left -----------------------------------------------------------------------------------------
