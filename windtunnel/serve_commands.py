@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from twin.service.target import Target
     from twin.service.web import Tls
     from twin.state.rules.program import CompiledRule
+    from twin.state.shadow import ShadowSettings
     from twin.state.types import Types
 
 DONE: Final = 0
@@ -112,6 +114,27 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="also listen on loopback without TLS, for everybody",
     )
     _add_foreign(serving)
+    _add_shadow_options(serving)
+
+
+def _add_shadow_options(serving: argparse.ArgumentParser) -> None:
+    more = serving.add_argument_group("beyond the shadow of AWS")
+    more.add_argument(
+        "--shadow-extensions",
+        action="store_true",
+        help="read `expiresIn` and `condition` in updates, and number the sections",
+    )
+    more.add_argument(
+        "--desired-expiry", type=_seconds, metavar="SECONDS", help="how long a desired value holds at most"
+    )
+    more.add_argument(
+        "--clear-on-report", action="store_true", help="a desired value ends when the device reports it"
+    )
+    more.add_argument(
+        "--keep-newer-reports",
+        action="store_true",
+        help="a desired value ends when the device changed it by itself later",
+    )
 
 
 def _add_foreign(serving: argparse.ArgumentParser) -> None:
@@ -167,6 +190,16 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, not {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, not {text!r}")
+    return seconds
 
 
 # serve ---------------------------------------------------------------------------------------------------
@@ -237,9 +270,22 @@ def _serve_options(options: argparse.Namespace) -> ServeOptions:
         hosts=frozenset(name.lower() for name in options.allowed_host),
         requires_authorisation=options.require_authorisation,
         queues_changes=options.queue_changes,
-        twins=TwinSettings(types=_types(options.types), rules=_rules(options.rules)),
+        twins=TwinSettings(
+            shadows=_shadows(options), types=_types(options.types), rules=_rules(options.rules)
+        ),
         sinks=_sinks(options.sink),
         version=__version__,
+    )
+
+
+def _shadows(options: argparse.Namespace) -> ShadowSettings:
+    from twin.state.shadow import ShadowSettings
+
+    return ShadowSettings(
+        has_extensions=options.shadow_extensions,
+        desired_expiry_s=options.desired_expiry or math.inf,
+        is_cleared_on_report=options.clear_on_report,
+        keeps_newer_reports=options.keep_newer_reports,
     )
 
 

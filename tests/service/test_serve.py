@@ -49,6 +49,25 @@ def test_what_is_desired_over_http_is_told_to_the_device(service_of):
     assert told(heard[0][1])["state"] == {"position": "open"}
 
 
+def test_what_goes_beyond_the_shadow_of_aws_is_on_if_it_is_asked_for(service_of, eventually):
+    """Conditions and expiries over HTTP; and a wish that was followed is none any more."""
+    service = service_of("--shadow-extensions", "--clear-on-report")
+
+    def update(state, **more):
+        return service.http.post("/things/lamp-1/shadow", json={"state": state, **more})
+
+    first = update({"desired": {"on": True}}, expiresIn=0.2).json()
+    refused = update({"desired": {"on": False}}, condition={"desired.on": False})
+    over = eventually(lambda: "desired" not in service.http.get("/things/lamp-1/shadow").json()["state"])
+    update({"desired": {"on": True}})
+    update({"reported": {"on": True}})
+
+    assert first["versions"] == {"desired": 1, "reported": 0}
+    assert (refused.status_code, refused.json()["advice"]) == (412, "read it again, and decide anew")
+    assert over
+    assert service.http.get("/things/lamp-1/shadow").json()["state"] == {"reported": {"on": True}}
+
+
 def test_nothing_accepted_is_lost_when_the_service_is_killed(service_of):
     """Killed amid updates, started again: the version is at least that of the last accepted answer."""
     service = service_of()

@@ -32,6 +32,7 @@ ADVICE: Final[Mapping[int, str]] = {
     405: "use another method; /openapi.json lists them",
     408: "send the request faster",
     409: "read it again, then change what is there now",
+    412: "read it again, and decide anew",
     413: "send less at once",
     415: "send UTF-8",
     421: "use the address that windtunnel serve printed, or name this one with --allowed-host",
