@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 import msgspec
 
 from devices_models.publications import fields_of
+from devices_models.world.feature import nearest
+from twin.errors import InputError
 from twin.kernel.behaviour import (
     Actuate,
     Context,
@@ -149,6 +151,14 @@ class ShadowDevice:
     measures: ClassVar[tuple[str, ...]] = ("changed", "hand_undone", "wish_followed", "wish_refused")
     KIND: ClassVar[str] = "shadow_device"
     subscribes_itself: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a change by hand of what the device has not."""
+        for name in (name for hand in self.by_hand for name in hand.set):
+            if name not in self.properties:
+                raise InputError(
+                    f"'by_hand' sets '{name}', which is no property{nearest(name, self.properties)}"
+                )
 
     @property
     def is_session_clean(self) -> bool:

@@ -10,9 +10,16 @@ WindtunnelError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class WindtunnelError(Exception):
     """Base of every error that is shown to a user without a traceback."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """So that a worker process can tell it, whatever arguments the class is made with."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class InputError(WindtunnelError):
@@ -37,3 +44,12 @@ class RefusedError(InputError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code, self.message = code, message
+
+
+def _restored(
+    kind: type[WindtunnelError], args: tuple[Any, ...], fields: Mapping[str, Any]
+) -> WindtunnelError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error

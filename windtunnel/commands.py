@@ -161,12 +161,14 @@ def _exit_code(study: Study) -> int:
 def validate(options: argparse.Namespace) -> int:
     """Check scenario files and say everything that is wrong with them."""
     from scenarios.format.loading import ScenarioError
+    from scenarios.rehearsal import put_together
     from scenarios.shipped import load
 
     problems: list[ScenarioError] = []
     for name in options.scenarios:
         try:
             scenario = load(name)
+            put_together(scenario, name)
         except ScenarioError as error:
             problems.append(error)
         else:

@@ -56,10 +56,18 @@ class Options:
         except ValidationError as error:
             return {}, error.errors(include_url=False)
         try:
-            return {name: _plain(getattr(found, name)) for name in sorted(found.model_fields_set)}, []
-        except (InputError, ValueError) as error:
-            details = ErrorDetails(type="value_error", loc=(), msg=str(error), input=written)
-            return {}, [{**details, "ctx": {"error": error}}]
+            return _fields(found, ()), []
+        except _BadPartError as error:
+            details = ErrorDetails(type="value_error", loc=error.place, msg=str(error.cause), input=written)
+            return {}, [{**details, "ctx": {"error": error.cause}}]
+
+
+class _BadPartError(Exception):
+    """A data class that does not take its values, and where it stands in the options."""
+
+    def __init__(self, place: tuple[str | int, ...], cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.place, self.cause = place, cause
 
 
 class _OptionModel(BaseModel):
@@ -78,14 +86,28 @@ def _model_in(hint: Any) -> Any:
     return next((found for part in get_args(hint) if (found := _model_in(part)) is not None), None)
 
 
-def _plain(value: Any) -> Any:
+def _fields(model: BaseModel, place: tuple[str | int, ...]) -> dict[str, Any]:
+    """The values that were written, by attribute."""
+    known = type(model).model_fields
+    return {
+        name: _plain(getattr(model, name), (*place, known[name].alias or name))
+        for name in sorted(model.model_fields_set)
+    }
+
+
+def _plain(value: Any, place: tuple[str | int, ...]) -> Any:
     """A validated value with the data classes it stands for."""
     if isinstance(value, _OptionModel):
-        given = {name: _plain(getattr(value, name)) for name in value.model_fields_set}
-        return value.built_from(**given)
+        given = _fields(value, place)
+        try:
+            return value.built_from(**given)
+        except (InputError, ValueError) as error:
+            raise _BadPartError(place, error) from None
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        return {key: _plain(each, (*place, key)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, (*place, number)) for number, each in enumerate(value)]
+    return value
 
 
 @cache

@@ -2,10 +2,11 @@
 
 import pytest
 
+from scenarios.format.issues import ScenarioError
+from scenarios.rehearsal import put_together
 from scenarios.shipped import load
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.members import scenes_of
-from twin.errors import InputError
 from twin.state.commands import commands
 from twin.state.jobs import jobs
 from twin.state.registry.search import members_of
@@ -86,9 +87,53 @@ def test_a_twin_that_crashes_goes_on_with_its_campaign(ran):
 
 
 def test_a_campaign_that_could_never_start_is_refused(ran):
-    """In one sentence, before anything runs."""
-    with pytest.raises(InputError, match="per_minute is 1 to 1000"):
+    """At its place in the file, before anything runs."""
+    with pytest.raises(ScenarioError, match="per_minute is 1 to 1000") as caught:
         ran(("per_minute: 60", "per_minute: 0"))
+    assert TEXT.splitlines()[caught.value.issues[0].line - 1].startswith("      - {at: 20 s")
+
+
+@pytest.mark.parametrize("old", ["job: new, target: pumps", "at: 10 s, target: pumps"])
+def test_what_is_asked_of_nobody_is_refused_when_all_is_put_together(old, tmp_path):
+    """A misspelt fleet would otherwise be a thing that nobody has, and the campaign would wait for it."""
+    path = tmp_path / "nobody.scenario.yaml"
+    assert old in TEXT
+    path.write_text(TEXT.replace(old, old.replace("pumps", "pmps")), encoding="utf-8")
+    with pytest.raises(
+        ScenarioError, match=r"'pmps' of a campaign or command is nobody; did you mean 'pumps'\?"
+    ):
+        put_together(load(path), "nobody.scenario.yaml")
+
+
+def test_a_hand_cannot_set_what_a_device_has_not(tmp_path):
+    """The nearest property is named."""
+    path = tmp_path / "hand.scenario.yaml"
+    fleet = (
+        "fleets:\n  gates: {device: shadow_device, count: 1, at: works, via: broker,"
+        " link: {medium: ethernet, path: wan, transport: tcp}, properties: {gate: {values: [shut, open]}},"
+        " by_hand: [{at: 5 s, set: {gte: open}}]}\n"
+    )
+    path.write_text(TEXT.replace("fleets:\n", fleet), encoding="utf-8")
+    with pytest.raises(ScenarioError, match="'gte', which is no property; did you mean 'gate'"):
+        put_together(load(path), "hand.scenario.yaml")
+
+
+def test_the_twin_keeps_telemetry_and_sets_aside_what_it_cannot_use(tmp_path):
+    """Of devices that say what their type allows, nothing is set aside."""
+    path = tmp_path / "kept.scenario.yaml"
+    fleets = (
+        "fleets:\n  meters: {device: periodic, count: 2, at: works, via: broker, every: 5 s,"
+        " link: {medium: ethernet, path: wan, transport: tcp}}\n"
+    )
+    path.write_text(TEXT.replace("fleets:\n", fleets), encoding="utf-8")
+    variant = load(path).variants[0]
+    assembly = Blueprint.of(variant.scenario, scenes_of(variant.scenario, variant.folder), variant.folder)
+    ran = assembly.assemble(1)
+    ran.run()
+    kept = records(ran).of("telemetry")
+
+    assert {name.rpartition("-")[0] for name in kept} >= {"meters"}
+    assert not ran.kernel.observations.samples("set_aside")
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ import pytest
 from twin.errors import InputError, RefusedError
 from twin.state.commands import Commands, commands
 from twin.state.jobs import Jobs, jobs
-from twin.state.programme import Abort, Campaign, Order, Programme, Rollout, Waves, check
+from twin.state.programme import Abort, Campaign, Order, Programme, Rollout, Waves
 from twin.state.records import Transaction
 from twin.state.sessions import Sessions
 from twin.state.twins import Twins
@@ -89,14 +89,16 @@ def test_what_is_refused_is_counted():
 @pytest.mark.parametrize(
     "bad",
     [
-        Campaign(0.0, "j", "pumps", {}, Rollout(0)),
-        Campaign(0.0, "a job", "pumps", {}),
-        Campaign(0.0, "j", "pumps", {}, waves=Waves([0.5])),
-        Campaign(0.0, "j", "pumps", {}, abort=[Abort(0.0)]),
-        Campaign(0.0, "j", "pumps", {}, retries=11),
+        {"rollout": Rollout(0)},
+        {"job": "a job"},
+        {"waves": Waves([0.5])},
+        {"abort": [Abort(0.0)]},
+        {"retries": 11},
     ],
 )
 def test_a_campaign_that_could_never_be_created_is_refused_at_once(bad):
     """Before a simulation begins."""
+    fields = {"at_s": 0.0, "job": "j", "target": "pumps", "document": {}}
+    Campaign(**fields)
     with pytest.raises(InputError):
-        check([bad])
+        Campaign(**{**fields, **bad})

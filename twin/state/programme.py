@@ -55,7 +55,7 @@ class Waves:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """At `at_s` a job is created for a fleet, a thing or a group."""
+    """At `at_s` a job is created for a fleet, a thing or a group. Raises InputError if it never could be."""
 
     at_s: Seconds
     job: str
@@ -68,6 +68,9 @@ class Campaign:
     timeout_s: Seconds = 0.0
     ends_s: Seconds = 0.0
     rollback: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        read_plan(self.plan([self.target]))
 
     def plan(self, targets: Sequence[str]) -> Tree:
         """The plan of the job."""
@@ -181,9 +184,3 @@ class Programme:
             retries=order.retries,
             wait_for_session=order.wait_for_session,
         )
-
-
-def check(campaigns: Sequence[Campaign]) -> None:
-    """Raise InputError, before anything runs, for a campaign that could never be created."""
-    for campaign in campaigns:
-        read_plan(campaign.plan([campaign.target]))

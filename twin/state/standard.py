@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from twin.state.alarms import Alarms
 from twin.state.commands import Commands
 from twin.state.jobs import Jobs
+from twin.state.jobs.campaign import Members
 from twin.state.performing import Performer, kinds_of, shadow_value
 from twin.state.records import Component, Records
 from twin.state.registry.connectivity import Connectivity
@@ -31,13 +32,17 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinSettings:
-    """What can be set of the twins. `secret` makes ownership tokens: keep it random where it matters."""
+    """What can be set of the twins. `secret` makes ownership tokens: keep it random where it matters.
+
+    `members` says whom the target of a job means.
+    """
 
     shadows: ShadowSettings = field(default_factory=ShadowSettings)
     types: Types = field(default_factory=shipped_types)
     issuer: Issuer = field(default_factory=SimulatedIssuer)
     gives_keys: bool = False
     rules: Sequence[CompiledRule] = ()
+    members: Members = members_of
     secret: bytes = field(default=b"simulated", repr=False)
 
 
@@ -69,7 +74,7 @@ def standard_twins(settings: TwinSettings | None = None) -> Twins:
         shadows,
         alarms,
         commands,
-        Jobs(members_of),
+        Jobs(wanted.members),
         Rules(wanted.rules, perform, "cloud", kinds_of, shadow_value),
     ]
     return Twins(components)
