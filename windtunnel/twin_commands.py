@@ -180,10 +180,15 @@ def _journal(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from twin.service.opening import DamagedStoreError
     from twin.service.stored import checked_through
 
-    with _reading(options) as history:
-        report = checked_through(history)
+    try:
+        with _reading(options) as history:
+            report = checked_through(history)
+    except DamagedStoreError as error:
+        print(error, file=sys.stderr)
+        return FAILED
     if options.json:
         _print_json(report)
     else:

@@ -135,6 +135,22 @@ def test_a_client_that_is_no_thing_reads_all_and_changes_nothing(admin, service)
     assert admin.delete("/v1/clients/wall").status_code == 404
 
 
+def test_what_a_token_may_not_do_stands_in_the_audit_log(admin, service, eventually):
+    """Of a device that asks for another's shadow, and of a viewer that would command."""
+    with service.token("device", name="nosy", thing="lamp-7") as device:
+        assert device.get("/things/lamp-8/shadow").status_code == 403
+    with service.token("viewer", name="eager") as viewer:
+        assert viewer.post("/v1/things/lamp-7/commands", json={"name": "on"}).status_code == 403
+
+    def refused(who):
+        return admin.get("/v1/audit", params={"who": who, "decision": "refused"}).json()["entries"]
+
+    (first,) = eventually(lambda: refused("nosy"))
+    (second,) = eventually(lambda: refused("eager"))
+    assert (first["verb"], first["what"]) == ("GET", "/things/lamp-8/shadow")
+    assert (second["verb"], second["what"]) == ("POST", "/v1/things/lamp-7/commands")
+
+
 def test_policies_and_groups_are_forgotten(admin):
     """And nothing but what was made."""
     policy = {"subjects": ["thing:x"], "verbs": ["publish"], "topics": ["a/b"]}

@@ -169,6 +169,16 @@ def test_a_damaged_snapshot_fails_the_check(run, path):
     assert "snapshot at 0 is damaged" in run("check", path)[1]
 
 
+def test_a_file_that_sqlite_cannot_read_fails_the_check(run, path):
+    """As --help says: the store is not as it should be, which is no mistake of whoever asks."""
+    middle = path.stat().st_size // 2
+    with path.open("r+b") as file:
+        file.seek(middle)
+        file.write(b"\xff" * middle)
+
+    assert run("check", path)[0] == 1
+
+
 def test_a_snapshot_can_be_taken(run, path):
     """Of a store that nobody has open."""
     code, shown = run("snapshot", path)

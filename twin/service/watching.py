@@ -1,4 +1,4 @@
-"""What our broker's log tells, written into the audit log: who was refused what."""
+"""Who was refused what, by our broker as its log tells it and by the API, written into the audit log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from twin.service.broker_log import Arrived, Denied, Event, Left, NotVerified, Subscribed
 from twin.service.mosquitto import OWNER
@@ -16,7 +16,17 @@ from twin.state.registry.audit import LONGEST_TEXT, Entry, audit
 
 MOST_EVENTS: Final = 100_000
 AT_ONCE: Final = 2_000
+MOST_BY_CALLERS: Final = 10_000
+"""So many refusals of callers may wait: those of devices are not to be lost for them."""
 SERVICE_TOPICS: Final = "$aws/"
+
+
+class Forbidden(NamedTuple):
+    """A caller of the API asked for what its role does not allow."""
+
+    who: str
+    verb: str
+    what: str
 
 
 @dataclass(slots=True)
@@ -29,16 +39,17 @@ class Watch:
     arrived: Callable[[str, Transaction], None] = lambda _client, _transaction: None
     lost: int = field(init=False, default=0)
     connected: set[str] = field(init=False, default_factory=set)
-    _events: deque[tuple[float, Event]] = field(init=False, default_factory=deque)
+    _events: deque[tuple[float, Event | Forbidden]] = field(init=False, default_factory=deque)
 
-    def hear(self, event: Event) -> None:
-        """Take an event; called on the thread that reads the log."""
+    def hear(self, event: Event | Forbidden) -> None:
+        """Take an event; called on the threads of the log and of the API."""
         if isinstance(event, Arrived):
             self.connected.add(event.client)
         elif isinstance(event, Left):
             self.connected.discard(event.client)
             return
-        if len(self._events) >= MOST_EVENTS:
+        limit = MOST_BY_CALLERS if isinstance(event, Forbidden) else MOST_EVENTS
+        if len(self._events) >= limit:
             self.lost += 1
         else:
             self._events.append((time.time(), event))
@@ -61,7 +72,7 @@ class Watch:
         return count
 
 
-def _refusals(at_s: float, event: Event, records: Records) -> Iterator[Entry]:
+def _refusals(at_s: float, event: Event | Forbidden, records: Records) -> Iterator[Entry]:
     match event:
         case Denied(client, topic):
             yield _refused(at_s, client, "publish", topic, "no policy allows it")
@@ -73,6 +84,8 @@ def _refusals(at_s: float, event: Event, records: Records) -> Iterator[Entry]:
                 yield _refused(at_s, client, "will", will, "no policy allows it")
             elif will.startswith(SERVICE_TOPICS):
                 yield _refused(at_s, client, "will", will, "a will on a topic of the service is no request")
+        case Forbidden(who, verb, what):
+            yield _refused(at_s, who, verb, what, "the role does not allow it")
         case NotVerified(reason):
             yield _refused(at_s, "unknown", "connect", "", reason)
 

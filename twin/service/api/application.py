@@ -19,6 +19,7 @@ from twin.service.api.standing import standing_routes
 from twin.service.api.things import thing_routes
 from twin.service.service import TwinService
 from twin.service.tokens import Keyring
+from twin.service.watching import Forbidden
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -41,7 +42,7 @@ def application(service: TwinService, settings: ApiSettings) -> App:
         docs_url=None,
         redoc_url=None,
     )
-    callers = Callers(settings.keyring)
+    callers = Callers(settings.keyring, lambda *asked: service.watch.hear(Forbidden(*asked)))
     answers.install(app, service)
     for routes in (
         standing_routes,

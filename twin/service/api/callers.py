@@ -18,9 +18,13 @@ Caller: TypeAlias = Callable[[Request], Coroutine[Any, Any, Token]]
 
 @dataclass(slots=True)
 class Callers:
-    """Knows callers by their tokens, and counts their shadow requests that are not answered yet."""
+    """Knows callers by their tokens, and counts their shadow requests that are not answered yet.
+
+    `tell` hears of whoever may not do what it asks for: its name, the method and the path.
+    """
 
     keyring: Keyring
+    tell: Callable[[str, str, str], None]
     inflight_limit: int = INFLIGHT_LIMIT
 
     inflight: Counter[str] = field(init=False, default_factory=Counter)
@@ -45,21 +49,29 @@ class Callers:
         async def caller(request: Request) -> Token:
             token = self.who(request)
             if not token.may(role):
-                raise ApiError(403, f"this needs the role {role}; the token {token.name!r} has {token.role}")
+                raise self._forbidden(
+                    request, token, f"this needs the role {role}; the token {token.name!r} has {token.role}"
+                )
             return token
 
         return caller
 
+    def _forbidden(self, request: Request, token: Token, message: str) -> ApiError:
+        """The refusal, which is told."""
+        self.tell(token.name, request.method, request.url.path)
+        return ApiError(403, message)
+
     def of_thing(self, role: str) -> Callable[[Request, str], Coroutine[Any, Any, Token]]:
         """A dependency for what concerns one thing: a device with a token of its own may do it too."""
+        may = self.at_least(role)
 
         async def caller(request: Request, thing: str) -> Token:
             token = self.who(request)
             if token.role == "device" and token.thing != thing:
-                raise ApiError(403, f"the token {token.name!r} is good for {token.thing!r} only")
-            if token.role != "device" and not token.may(role):
-                raise ApiError(403, f"this needs the role {role}; the token {token.name!r} has {token.role}")
-            return token
+                raise self._forbidden(
+                    request, token, f"the token {token.name!r} is good for {token.thing!r} only"
+                )
+            return token if token.role == "device" else await may(request)
 
         return caller
 

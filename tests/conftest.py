@@ -21,6 +21,12 @@ class FakeContext:
         return self.senses[quantity]
 
 
+@pytest.fixture
+def context():
+    """That of a node called "node", which senses nothing."""
+    return FakeContext()
+
+
 @pytest.fixture(scope="session")
 def at_node():
     """Make the context of a node with this name, sensing these quantities."""
