@@ -1,5 +1,9 @@
 """A run against a real broker by every way in: password, certificates, WebSocket, MQTT 5."""
 
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -14,6 +18,7 @@ from twin.live.endpoint import Endpoint
 from twin.live.probe import probe
 from twin.message import Message
 from twin.mqtt.packets import Connect, Will, connect_message, read_connect
+from twin.service.authority import Authority, write
 from twin.service.mosquitto import BrokerSettings, Mosquitto, free_port
 from twin.service.subjects import papers_in, subject
 
@@ -118,6 +123,54 @@ def test_who_is_not_let_in_is_told_why(tmp_path):
         ):
             with pytest.raises(MissingEnvironmentError, match=f"no broker at {others.scheme}://"):
                 probe(others, timeout_s=2.0)
+
+
+@pytest.mark.live
+def test_a_certificate_that_has_expired_is_one_sentence(tmp_path):
+    """And the exit code is that of something missing."""
+    now_s = time.time()
+    authority = Authority.ensure(tmp_path / "authority", lambda: now_s - 86_400.0)
+    (tmp_path / "ca.pem").write_text(authority.certificate_pem)
+    write(authority.server_certificate(["127.0.0.1"], valid_s=60.0), tmp_path / "s.pem", tmp_path / "s.key")
+    port = free_port()
+    lines = (
+        f"listener {port} 127.0.0.1",
+        "allow_anonymous true",
+        f"certfile {tmp_path / 's.pem'}",
+        f"keyfile {tmp_path / 's.key'}",
+    )
+    child = Mosquitto(tmp_path / "broker", BrokerSettings(plain_port=0, further_lines=lines))
+    child.start()
+    try:
+        done = live(f"mqtts://127.0.0.1:{port}", "--ca", str(tmp_path / "ca.pem"), cwd=tmp_path)
+    finally:
+        child.stop()
+
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1] == (
+        f"windtunnel: no broker at mqtts://127.0.0.1:{port}: the broker's certificate does not hold:"
+        " certificate has expired"
+    )
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("scheme", ["mqtt", "mqtts", "ws"])
+def test_a_broker_that_does_not_answer_is_one_sentence(scheme, tmp_path):
+    """After five seconds, whatever it was to answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"{scheme}://127.0.0.1:{server.getsockname()[1]}"
+        done = live(url, cwd=tmp_path)
+
+    assert done.returncode == 4
+    assert "it does not answer within 5 s" in done.stderr.splitlines()[-1]
+    assert not any((tmp_path / "runs").glob("*/"))
+
+
+def live(url, *options, cwd):
+    command = [sys.executable, "-m", "windtunnel", "live", "car_park_fire", "--for", "1 s", "--broker", url]
+    return subprocess.run(
+        [*command, *options], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 STRICT = Endpoint("mqtt", "host", 1883, dollar="dollar/", has_keep_alive_off=False)

@@ -30,7 +30,7 @@ from twin.live.conformance.verdicts import (
     Verdict,
 )
 from twin.live.probe import probe
-from twin.mqtt.packets import ACCEPTED, Version
+from twin.mqtt.packets import Version
 
 BRIEF: Final = frozenset({
     "connect", "ping", "qos-0", "qos-1", "qos-2", "retained", "session-cut", "redelivery",
@@ -56,12 +56,11 @@ def run_checks(
     Raises MissingEnvironmentError if there is no broker that speaks one of the versions.
     """
     begin_s = time.monotonic()
-    spoken = {version: _refusal(subject, version) for version in versions}
-    if all(spoken.values()):
-        probe(subject.doors["plain"].speaking(versions[0]))
-        raise MissingEnvironmentError(
-            f"no broker at {subject.doors['plain'].url}: {'; '.join(spoken.values())}"
-        )
+    with ThreadPoolExecutor(len(versions), "probe") as pool:
+        refusals = dict(zip(versions, pool.map(lambda version: _refusal(subject, version), versions)))
+    spoken = [version for version, refusal in refusals.items() if refusal is None]
+    if not spoken:
+        raise next(refusal for refusal in refusals.values() if refusal is not None)
     todo = [
         (check, version)
         for version in versions
@@ -73,9 +72,13 @@ def run_checks(
 
     def tried(item: tuple[Check, Version]) -> Finding:
         check, version = item
-        finding = _finding(check, version, "not supported", spoken[version])
-        if not spoken[version]:
+        refusal = refusals[version]
+        if refusal is None:
             finding = _try(check, subject, version)
+        else:
+            said = str(refusal).rpartition(": ")[2]
+            detail = f"it does not speak MQTT {version}: {said}"
+            finding = _finding(check, version, "not supported", detail)
         tell(finding)
         return finding
 
@@ -85,23 +88,19 @@ def run_checks(
         for is_alone in (False, True):
             part = [item for item in slow_first if item[0].is_alone is is_alone]
             found.update(zip(part, pool.map(tried, part)))
-    name = _name(subject, next(version for version in versions if not spoken[version]))
+    name = _name(subject, spoken[0])
     url = subject.doors["plain"].url
     return Conformance(name, url, [found[item] for item in todo], time.monotonic() - begin_s)
 
 
-def _refusal(subject: Subject, version: Version) -> str:
-    """Why no client of this version gets in; empty if one does."""
-    client = Client(subject.doors["plain"].speaking(version), "wtprobe", time.monotonic() + FIRST_S)
+def _refusal(subject: Subject, version: Version) -> MissingEnvironmentError | None:
+    """Why no client of this version gets in; None if one does."""
     try:
-        connack = client.ask()
-    except Failed as error:
-        return str(error)
-    finally:
-        client.cut()
-    if connack is not None and connack.return_code == ACCEPTED:
-        return ""
-    return f"it does not speak MQTT {version}" + ("" if connack is None else f" ({connack.return_code:#04x})")
+        # an id for each version: who connects under another's takes its place
+        probe(subject.doors["plain"].speaking(version), f"wtprobe{version.replace('.', '')}")
+    except MissingEnvironmentError as error:
+        return error
+    return None
 
 
 def _try(check: Check, subject: Subject, version: Version) -> Finding:
