@@ -11,7 +11,7 @@ from network.wire.path import CLIENT, SERVER, plain
 from network.wire.proxy import LinkProxy
 from twin.kernel.randomness import Streams
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(60)]
 
 
 @pytest.fixture

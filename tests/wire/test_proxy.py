@@ -10,7 +10,7 @@ from network.stages.loss import Loss
 from network.stages.rate import Rate
 from twin.kernel.randomness import Streams
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(60)]
 
 FORTH_S, BACK_S = 0.04, 0.06
 RTT_S = FORTH_S + BACK_S
