@@ -180,13 +180,13 @@ def _journal(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from twin.service.opening import DamagedStoreError
     from twin.service.stored import checked_through
+    from twin.state.journal import BrokenStoreError
 
     try:
         with _reading(options) as history:
             report = checked_through(history)
-    except DamagedStoreError as error:
+    except BrokenStoreError as error:
         print(error, file=sys.stderr)
         return FAILED
     if options.json:
