@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from loadtests.figures import Figures
+from loadtests.in_driver import Ways, delayed
 from loadtests.ledger import Ledger
 from loadtests.plan import LoadPlan
 from loadtests.rehearsal import Pattern
@@ -85,6 +86,7 @@ class FleetLoad:
         self._ledger = Ledger(len(self._devices), has_delivery=plan.has_delivery)
         self._pending: dict[tuple[int, int], tuple[Row, float, float]] = {}
         self._row_of: dict[str, Row] = {}
+        self._ways = Ways(roster.blueprint, plan.seed) if plan.links == "in-driver" else None
         self._feeds = list(self._planned(roster))
         self._awaited = sum(len(device.filters or ()) for device in self._devices)
         self._refused_filters = 0
@@ -134,7 +136,7 @@ class FleetLoad:
         self._most_up = max(self._most_up, self.engine.up_count)
         if self.stage is Stage.CONNECTING:
             self._publish_when_ready()
-        elif self.stage is Stage.PUBLISHING and self.plan.duration_s and not self.engine.feeds:
+        elif self.stage is Stage.PUBLISHING and self._is_over:
             self.drain()
         elif self.stage is Stage.DRAINING and (self._is_settled or self.engine.now > self._ended_s + DRAIN_S):
             self.stage = Stage.DONE
@@ -168,6 +170,12 @@ class FleetLoad:
         encode = stamped(max(pattern.size_bytes, HEAD.size))
         if pattern.qos:
             encode = self._noted(row, encode)
+        if (ways := self._ways) is not None:
+            members = [self._enlisted[device.number - self._first].member for device in devices]
+            size_bytes = pattern.size_bytes
+            schedule, encode = delayed(
+                schedule, members, lambda member: ways.up_s(member, size_bytes), encode
+            )
         return Feed(
             devices,
             schedule,
@@ -197,6 +205,12 @@ class FleetLoad:
         self.engine.feeds.clear()
 
     @property
+    def _is_over(self) -> bool:
+        """Whether all was published that was to be, and its time is over."""
+        duration_s = self.plan.duration_s
+        return bool(duration_s) and not self.engine.feeds and self.engine.now >= self._began_s + duration_s
+
+    @property
     def _is_settled(self) -> bool:
         """Whether all that was published has been acknowledged and has come."""
         account = self._ledger.account
@@ -220,8 +234,9 @@ class FleetLoad:
         if found is not None:
             row, due_s, handed_s = found
             now = self.engine.now
-            row.acknowledgement.add(now - due_s)
-            row.service.add(now - handed_s)
+            down_s = self._down_s(number)
+            row.acknowledgement.add(now - due_s + down_s)
+            row.service.add(now - handed_s + down_s)
 
     def _received(self, _device: Device, delivery: Delivery) -> None:
         stamp = read_stamp(delivery.payload)
@@ -231,7 +246,11 @@ class FleetLoad:
         if self._ledger.deliver(number, stamp.sequence):
             row = self._row_of.get(delivery.topic)
             if row is not None:
-                row.delivery.add(self.engine.now - stamp.due_s)
+                row.delivery.add(self.engine.now - stamp.due_s + self._down_s(number))
+
+    def _down_s(self, number: int) -> float:
+        """What the links add on the way back (s)."""
+        return 0.0 if self._ways is None else self._ways.down_s(self._enlisted[number].member)
 
     def _dropped(self, device: Device, sequence: int, _cause: str) -> None:
         number = device.number - self._first

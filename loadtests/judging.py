@@ -24,18 +24,12 @@ from scenarios.format.expression import (
     parse,
 )
 from scenarios.format.issues import suggestion
+from scenarios.format.load_words import COUNTS, ENDS, PUBLISH, TIMES, WORDS
 from scenarios.format.loading import Variant
 from scenarios.judging.judgement import Judgement, compared, shown
 from twin.errors import InputError
 from twin.mqtt.fleet.histogram import Histogram, middle_s
 
-PUBLISH: Final = "publish"
-ENDS: Final = ("acknowledgement", "delivery")
-TIMES: Final = ("connect", "lateness")
-COUNTS: Final = (
-    "attempted", "acknowledged", "delivered", "lost", "duplicated", "unacknowledged", "dropped", "ended",
-)  # fmt: skip
-EXPECTABLE: Final = (PUBLISH, *ENDS, *TIMES, *COUNTS)
 OF_TIMES: Final = ("quantile", "median", "max", "min", "mean")
 
 
@@ -58,15 +52,17 @@ class Samples(NamedTuple):
         return self.histogram.count + self.endless
 
 
-def expected(texts: Iterable[str]) -> list[Asked]:
-    """Requirements written on a command line. Raises InputError for what a load cannot judge."""
-    found = []
-    for text in texts:
-        reason = why_not(parse(text))
-        if reason:
-            raise InputError(f"--expect {text!r}: {reason}")
-        found.append(Asked(text, text))
-    return found
+def asked_of(variant: Variant, texts: Iterable[str]) -> list[Asked]:
+    """The requirements of a variant that only a load can judge, and those written on a command line.
+
+    Raises InputError for one that no load can judge.
+    """
+    asked = [Asked(each.name, each.expect) for each in variant.load_requirements]
+    asked += [Asked(text, text) for text in texts]
+    for each in asked:
+        if reason := why_not(parse(each.expect)):
+            raise InputError(f"{each.expect!r}: {reason}; it measures: {', '.join(WORDS)}")
+    return asked
 
 
 def why_not(expression: Expression) -> str:
@@ -91,12 +87,12 @@ def _why_not_metric(metric: Metric, function: str) -> str:
             return ""
         if name in COUNTS:
             return f"{name!r} is a number: write count({name}) or rate({name})"
-        near = suggestion(name, EXPECTABLE)
-        return f"a load measures no {name!r}; {near or 'it measures: ' + ', '.join(EXPECTABLE)}"
+        near = suggestion(name, WORDS)
+        return f"a load measures no {name!r}{f'; {near}' if near else ''}"
     pair = metric.start.text, metric.end.text
     if isinstance(metric, ChainLatency) and pair[0] == PUBLISH and pair[1] in ENDS and function != "sum":
         return ""
-    return f"a load measures no {pair[0]!r} to {pair[1]!r}; write {PUBLISH} => {' or '.join(ENDS)}"
+    return f"a load measures no time from {pair[0]!r} to {pair[1]!r}"
 
 
 def judge(expression: Expression, figures: Figures) -> Judgement:
@@ -179,13 +175,7 @@ class Verdicts:
 
 
 def verdicts_of(variant: Variant, asked: Iterable[Asked], figures: Figures) -> Verdicts:
-    """Judge what is asked for and what of the scenario's own requirements a load can."""
-    judged, not_judged = {}, {}
-    own = [Asked(each.name, each.expect) for each in variant.scenario.requirements]
-    for each in [*own, *asked]:
-        expression = parse(each.expect)
-        if reason := why_not(expression):
-            not_judged[each.name] = reason
-        else:
-            judged[each.name] = judge(expression, figures)
-    return Verdicts(judged, not_judged)
+    """Judge what is asked, and say why the scenario's other requirements are not judged."""
+    judged = {each.name: judge(parse(each.expect), figures) for each in asked}
+    others = {each.name: why_not(parse(each.expect)) for each in variant.requirements}
+    return Verdicts(judged, others)

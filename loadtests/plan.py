@@ -13,8 +13,8 @@ from twin.errors import InputError
 from twin.live.endpoint import Endpoint, endpoint
 from twin.units import parse
 
-Links = Literal["none"]
-LINKS: Final = ("none",)
+Links = Literal["none", "in-driver"]
+LINKS: Final = ("none", "in-driver")
 MOST_DEVICES: Final = 100_000
 PASSWORD: Final = "WINDTUNNEL_PASSWORD"  # noqa: S105  (the name of a variable)
 

@@ -18,6 +18,8 @@ from twin.kernel.randomness import Stream
 from twin.message import Message
 
 MOST_SENT: Final = 400
+LEAST_SENT: Final = 10
+"""What comes less often is no habit but what a device does at its start, or when it finds itself alone."""
 MOST_WAKES: Final = 20_000
 HORIZON_S: Final = 7 * 86_400.0
 RANDOM_VARIATION: Final = 0.8
@@ -111,7 +113,7 @@ def patterns_of(sent: Sequence[Sent], node: str) -> list[Pattern]:
 def _pattern(key: tuple[str, int, bool], group: Sequence[Sent]) -> Pattern | None:
     topic, qos, is_retained = key
     times_s = sorted({each.at_s for each in group})
-    if len(times_s) < 2:
+    if len(times_s) < LEAST_SENT:
         return None
     gaps_s = [later - earlier for earlier, later in pairwise(times_s)]
     period_s = sum(gaps_s) / len(gaps_s)

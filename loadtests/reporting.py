@@ -19,7 +19,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests.figures import Figures, added
-from loadtests.fleet_load import FleetLoad, Row
+from loadtests.fleet_load import FleetLoad
 from loadtests.locust_statistics import Poured
 from loadtests.plan import LoadPlan
 from loadtests.roster import Roster
@@ -139,9 +139,10 @@ class Reporter:
         finished = sum(process.finished for process in processes)
         return Process(figures, finished, sum(process.cpu_s for process in processes))
 
-    def rows(self) -> list[Row]:
-        """The rows of the users here."""
-        return [row for load in self._active.values() for row in load.rows]
+    @property
+    def loads(self) -> list[FleetLoad]:
+        """The loads of the users here."""
+        return list(self._active.values())
 
     # Locust's events -------------------------------------------------------------------------------------
 

@@ -298,6 +298,11 @@ def runs(options: argparse.Namespace) -> int:
     if options.action == "rm":
         print(f"removed {store.remove(options.run)}")
         return MET
+    from windtunnel.load_commands import stored
+
+    if (load := stored(store.find(options.run)[0], is_json=options.json)) is not None:
+        print(load)
+        return MET
     study = _stored(options.runs, options.run)
     if options.json:
         sys.stdout.write(report.as_json(study).decode())

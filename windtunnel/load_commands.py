@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from loadtests.starting import Finished
     from scenarios.archive import Archive
 
-LOAD: Final = "load.json"
+LOAD, SHOWN = "load.json", "load.txt"
 LOG: Final = "locust.log"
 INSTALL: Final = "python -m pip install 'windtunnel-iot[load]'"
 EXAMPLES: Final = """\
@@ -73,7 +73,7 @@ def load(options: argparse.Namespace) -> int:
     """Run Locust, keep what was measured, and say for each requirement whether it was met."""
     if importlib.util.find_spec("locust") is None:
         raise MissingEnvironmentError(f"load needs Locust: {INSTALL}")
-    from loadtests.judging import expected, verdicts_of
+    from loadtests.judging import asked_of, verdicts_of
     from loadtests.starting import check_descriptors, run_locust
     from scenarios.archive import Archive
     from scenarios.judging.runner import Plan
@@ -83,7 +83,9 @@ def load(options: argparse.Namespace) -> int:
 
     if options.processes < 1:
         raise InputError(f"--processes is at least 1, not {options.processes}")
-    asked = expected(options.expect)
+    scenario = load_scenario(options.scenario)
+    variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
+    asked = asked_of(variant, options.expect)
     _read_password(options)
     with broker(options.broker) as running:
         url = running.endpoint.url if options.broker in OURS else options.broker
@@ -91,7 +93,6 @@ def load(options: argparse.Namespace) -> int:
         probe(plan.broker)
         device_count = check_descriptors(plan)
         print(f"{device_count:,} devices on {running.name} at {plan.broker.url}", file=sys.stderr, flush=True)
-        scenario = load_scenario(options.scenario)
         archive = Archive.open(Path(options.runs), scenario, Plan([plan.variant.name], 1, options.seed, 1))
         try:
             finished = run_locust(_environment(options, url), archive.folder / LOG, _arguments(options))
@@ -99,12 +100,9 @@ def load(options: argparse.Namespace) -> int:
             archive.discard()
             raise
     verdicts = verdicts_of(plan.variant, asked, finished.figures)
-    _keep(archive, plan, finished, verdicts)
-    print(
-        json.dumps(_document(plan, finished, verdicts))
-        if options.json
-        else _shown(plan, finished, verdicts, archive.folder)
-    )
+    document, shown = _document(plan, finished, verdicts), _shown(plan, finished, verdicts)
+    _keep(archive, finished, verdicts, document, shown)
+    print(json.dumps(document) if options.json else f"{shown}\nkept in {archive.folder}")
     if finished.is_interrupted:
         return INTERRUPTED
     return MET if all(each.is_met for each in verdicts.judged.values()) else FAILED
@@ -185,21 +183,30 @@ def _document(plan: LoadPlan, finished: Finished, verdicts: Verdicts) -> dict[st
     }
 
 
-def _keep(archive: Archive, plan: LoadPlan, finished: Finished, verdicts: Verdicts) -> None:
+def _keep(
+    archive: Archive, finished: Finished, verdicts: Verdicts, document: dict[str, Any], shown: str
+) -> None:
     from scenarios.store import write
 
     manifest = archive.manifest
+    variant = document["variant"]
     manifest.verdicts = {
-        f"{plan.variant.name}: {name}": "PASS" if each.is_met else "FAIL"
-        for name, each in verdicts.judged.items()
+        f"{variant}: {name}": "PASS" if each.is_met else "FAIL" for name, each in verdicts.judged.items()
     }
     manifest.state = "interrupted" if finished.is_interrupted else "done"
     manifest.wall_s = finished.wall_s
-    write(archive.folder / LOAD, json.dumps(_document(plan, finished, verdicts), indent=1))
+    write(archive.folder / LOAD, json.dumps(document, indent=1))
+    write(archive.folder / SHOWN, shown + "\n")
     archive.store.save(manifest)
 
 
-def _shown(plan: LoadPlan, finished: Finished, verdicts: Verdicts, folder: Path) -> str:
+def stored(folder: Path, *, is_json: bool) -> str | None:
+    """What a run in the catalogue showed if it was a load."""
+    path = folder / (LOAD if is_json else SHOWN)
+    return path.read_text("utf-8").rstrip("\n") if path.exists() else None
+
+
+def _shown(plan: LoadPlan, finished: Finished, verdicts: Verdicts) -> str:
     from loadtests.showing import table
 
     marks = {True: "✓ met    ", False: "✗ not met"}
@@ -208,4 +215,4 @@ def _shown(plan: LoadPlan, finished: Finished, verdicts: Verdicts, folder: Path)
     lines += [*table(figures, finished.cpu_s), ""]
     lines += [f"  {marks[each.is_met]}  {name}: {each.text}" for name, each in verdicts.judged.items()]
     lines += [f"  not judged  {name}: {reason}" for name, reason in verdicts.not_judged.items()]
-    return "\n".join([*lines, f"kept in {folder}"])
+    return "\n".join(lines)

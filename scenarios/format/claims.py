@@ -15,6 +15,7 @@ from scenarios.format.catalogue import Catalogue, Description
 from scenarios.format.checks import not_positive, unknown_name
 from scenarios.format.fault_vocabulary import FAULT_NEEDS
 from scenarios.format.issues import Issue, Related, Span, issue_at, listed, suggestion
+from scenarios.format.load_words import is_of_load
 from scenarios.format.parts import Parts, declared
 from scenarios.format.schema import (
     FAULT_PARAMETERS,
@@ -233,7 +234,7 @@ class ClaimChecks:
 
     def _check_names(self, path: Keys, text: str, parsed: expression.Expression) -> None:
         place = self.draft.value_at(path)
-        for name in parsed.measures:
+        for name in () if is_of_load(parsed) else parsed.measures:
             if name.text not in self._measures:
                 self._report_measure(self._within(place, text, name.column, len(name.text)), name.text)
         faults = {entry.fault for entry in self.parts.timeline.values()}

@@ -11,12 +11,14 @@ from typing import Any
 
 from pydantic import Field
 
+from scenarios.format import expression
 from scenarios.format import source as yaml_source
 from scenarios.format.catalogue import Catalogue, Description
 from scenarios.format.checks import SystemChecks
 from scenarios.format.claims import ClaimChecks, applies
 from scenarios.format.forms import described, form_issues
 from scenarios.format.issues import Issue, ScenarioError, Span, explain, issue_at, suggestion
+from scenarios.format.load_words import is_of_load
 from scenarios.format.options import options_of
 from scenarios.format.parts import parts_of
 from scenarios.format.schema import Form, Requirement, Scenario, Swing, VariantForm
@@ -80,8 +82,21 @@ class Variant:
     @property
     def requirements(self) -> tuple[Requirement, ...]:
         """The requirements that are judged in this variant."""
+        return tuple(each for each in self._applying if not _is_of_load(each))
+
+    @property
+    def load_requirements(self) -> tuple[Requirement, ...]:
+        """The requirements of this variant that only a load can judge."""
+        return tuple(each for each in self._applying if _is_of_load(each))
+
+    @property
+    def _applying(self) -> list[Requirement]:
         names = {self.name, self.family}
-        return tuple(each for each in self.scenario.requirements if applies(each, names))
+        return [each for each in self.scenario.requirements if applies(each, names)]
+
+
+def _is_of_load(requirement: Requirement) -> bool:
+    return is_of_load(expression.parse(requirement.expect))
 
 
 @dataclass(frozen=True)
