@@ -127,7 +127,7 @@ def test_figures_add_up_and_survive_the_way_to_the_master():
 
 
 def test_links_delay_as_in_the_simulation():
-    """The way from a site in Singapore to a broker in Virginia takes half of 221 ms, and a repair at times."""
+    """The way from a site in Singapore to a broker in Virginia takes half of 221 ms, at times a repair."""
     from loadtests.in_driver import Ways
 
     ways = Ways(roster_of(load("alarm_drill").variants[0]).blueprint, seed=1)
