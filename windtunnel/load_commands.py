@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import json
 import os
@@ -58,7 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     load.add_argument(
         "--expect", action="append", default=[], metavar="TEXT", help="a requirement (may be repeated)"
     )
-    load.add_argument("--web", action="store_true", help="with Locust's web page, until Ctrl-C or --for")
+    load.add_argument("--web", action="store_true", help="with Locust's web page, until Ctrl-C")
     load.add_argument("--web-port", type=int, default=8089, metavar="N", help="of that page (default: 8089)")
     load.add_argument("--seed", type=int, default=1, metavar="N", help="of phases and arrivals")
     load.add_argument("--ca", default="", metavar="FILE", help="authority of the broker's certificate")
@@ -99,6 +100,8 @@ def load(options: argparse.Namespace) -> int:
         except BaseException:
             archive.discard()
             raise
+    if options.web:  # the page stays until somebody ends it, which is no interruption
+        finished = dataclasses.replace(finished, is_interrupted=False)
     verdicts = verdicts_of(plan.variant, asked, finished.figures)
     document, shown = _document(plan, finished, verdicts), _shown(plan, finished, verdicts)
     _keep(archive, finished, verdicts, document, shown)
