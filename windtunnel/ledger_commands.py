@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 EXAMPLES: Final = """\
 examples:
   windtunnel live alarm_drill --for "30 s"          writes history.jsonl into the run's folder
-  windtunnel ledger check runs/latest/history.jsonl
+  windtunnel ledger check latest
   windtunnel ledger check history.jsonl --late "2 s" --json
 
 Exit code 0 if every acknowledged message came or has an explanation, and nothing came more often than its QoS
 promises; else 1.
 """
+HISTORY: Final = "history.jsonl"
 COLUMNS: Final = ("expected", "delivered", "lost", "duplicated", "reordered", "recovered", "late")
 
 
@@ -37,7 +38,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     actions = ledger.add_subparsers(dest="ledger_action", required=True)
     check = actions.add_parser("check", help="hold a recorded history against what MQTT promises")
-    check.add_argument("history", metavar="FILE", help="history.jsonl of a live run")
+    check.add_argument("history", metavar="RUN", help="name of a live run, 'latest', or a history file")
+    check.add_argument("--runs", default="runs", metavar="DIR", help="where results are (default: runs)")
     check.add_argument(
         "--late", default="5 s", metavar="TIME", help="what took longer is late (default: 5 s)"
     )
@@ -51,9 +53,23 @@ def ledger(options: argparse.Namespace) -> int:
     from scenarios.ledger import check, read
     from twin.units import parse
 
-    account = check(read(Path(options.history)), parse("time", options.late))
+    account = check(read(_file_of(options)), parse("time", options.late))
     print(json.dumps(msgspec.to_builtins(account)) if options.json else _shown(account))
     return FAILED if account.violation_count else MET
+
+
+def _file_of(options: argparse.Namespace) -> Path:
+    """The history that is meant: a file, or that of a run."""
+    from scenarios.store import Store
+    from twin.errors import InputError
+
+    path = Path(options.history)
+    if path.is_file():
+        return path
+    folder, _ = Store(Path(options.runs)).find(options.history)
+    if not (folder / HISTORY).is_file():
+        raise InputError(f"run {folder.name!r} has no history; `windtunnel live` writes one")
+    return folder / HISTORY
 
 
 def _shown(account: Account) -> str:

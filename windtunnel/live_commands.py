@@ -16,7 +16,7 @@ from twin.errors import InputError
 from windtunnel.broker_commands import briefly
 from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, INTERRUPTED, MET
-from windtunnel.ledger_commands import account_of, begin_history, end_history
+from windtunnel.ledger_commands import HISTORY, account_of, begin_history, end_history
 
 if TYPE_CHECKING:
     from scenarios.format.loading import ScenarioFile, Variant
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from twin.live.endpoint import Endpoint
     from twin.service.brokers import RunningBroker
 
-LIVE, TIMELINE, HISTORY = "live.json", "timeline.yaml", "history.jsonl"
+LIVE, TIMELINE = "live.json", "timeline.yaml"
 BROKER_KIND: Final = "mqtt_broker"
 DATABASE_KIND: Final = "database"
 SIMULATED: Final = "simulated"
