@@ -30,11 +30,13 @@ SAME_LAW: Final = (
     " above all a real broker and real sockets in the place of modelled ones; that the law itself is right is"
     " shown elsewhere."
 )
+SAME_LAWS: Final = ("in-driver", "proxy")
 LAWS: Final = {
     "in-driver": f"Links are emulated in-driver, by the simulation's own network in wall time. {SAME_LAW}",
     "proxy": f"Links are emulated by a proxy that delays real bytes. {SAME_LAW}",
     "tun": "Packets crossed the links between two network namespaces: retransmission, back-off and windows"
-    " are the kernel's own TCP, and the delays and losses of the links are drawn from the scenario's.",
+    " are the kernel's own TCP, and the delays and losses of the links are drawn from the scenario's. In the"
+    " steps of the live run the way to the broker and back counts as time at the broker.",
     "none": "The live run had no links to the broker but those of this machine.",
 }
 
@@ -85,7 +87,7 @@ def _header(found: Fidelity) -> str:
     facts = {
         "Variant": found.variant,
         "Broker": found.broker,
-        "Links": found.level if found.level == "none" else f"{found.level} (same law)",
+        "Links": f"{found.level} (same law)" if found.level in SAME_LAWS else found.level,
         "Lasted": quantity(found.duration_s, "s"),
         "Seed": str(found.seed),
         "Created": found.created,
