@@ -1,6 +1,8 @@
 """The same drill, simulated and live."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -8,6 +10,13 @@ from windtunnel.cli import run_command_line as main
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(180)]
 SLIPPED = 4
+WITHOUT = """
+import sys
+for name in ("cryptography", "fastapi", "psycopg", "uvicorn"):
+    sys.modules[name] = None
+from windtunnel.cli import run_command_line
+sys.exit(run_command_line(sys.argv[1:]))
+"""
 
 
 def test_a_live_drill_is_near_its_simulation(capsys, tmp_path):
@@ -27,3 +36,24 @@ def test_a_live_drill_is_near_its_simulation(capsys, tmp_path):
         each["name"] for each in found["comparison"]["steps"]["alarm => gate_command"]
     }
     assert report.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_it_needs_no_more_than_the_extra_for_live_runs(tmp_path):
+    """`dev.py demo` installs nothing of the service, whose certificates a plain broker does not need."""
+    arguments = [
+        "live",
+        "alarm_drill",
+        "--broker",
+        "embedded",
+        "--for",
+        "1 s",
+        "--json",
+        "--runs",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode in {0, 1}, done.stderr
+    assert "timeliness" in json.loads(done.stdout)

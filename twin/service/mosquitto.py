@@ -21,15 +21,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twin.errors import MissingEnvironmentError
 from twin.message import Message
 from twin.mqtt.codec import encode
 from twin.mqtt.packets import Connect, connect_message
 from twin.service import child
-from twin.service.authority import Authority, write
 from twin.service.broker_log import BrokerLog, Event
+
+if TYPE_CHECKING:
+    from twin.service.authority import Authority
 
 FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 INSTALL: Final = "sudo apt-get install -y mosquitto"
@@ -185,6 +187,8 @@ class Mosquitto:
             self._write("ca.pem", self.authority.certificate_pem)
             names = dict.fromkeys(["localhost", "127.0.0.1", self.settings.host, socket.gethostname()])
             issued = self.authority.server_certificate([name for name in names if name])
+            from twin.service.authority import write  # needs the extra [serve], and a plain broker does not
+
             write(issued, self.folder / "server.pem", self.folder / "server.key")
             self._write_revocations()
 
