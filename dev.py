@@ -24,6 +24,7 @@ PROGRAMS = {
     "mosquitto": "mosquitto",
     "ip": "iproute2",
     "initdb": "postgresql",
+    "influxd": "influxdb",
     "redis-server": "redis-server",
     "rabbitmq-server": "rabbitmq-server",
 }  # program: Debian package

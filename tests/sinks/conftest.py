@@ -24,6 +24,24 @@ def postgres_backend():
 
 
 @pytest.fixture(scope="session")
+def influx_backend():
+    """An InfluxDB 1 of our own."""
+    yield from running(servers.Influx)
+
+
+@pytest.fixture(scope="session")
+def s3_backend():
+    """An object store of our own."""
+    yield from running(servers.S3)
+
+
+@pytest.fixture(scope="session")
+def kafka_backend():
+    """A cluster that speaks Kafka's protocol and keeps everything in memory."""
+    yield from running(servers.Kafka)
+
+
+@pytest.fixture(scope="session")
 def redis_backend():
     """A Redis of our own that writes every change to its log before it answers."""
     yield from running(servers.Redis)

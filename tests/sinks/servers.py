@@ -1,13 +1,18 @@
 """Real backends as children of the tests: frozen, killed, started again, stopped by their process group."""
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import postgres
@@ -198,3 +203,172 @@ class Redis(Server):
 
     def keys(self):
         return [entry[b"key"].decode() for _, entry in self.client().xrange("windtunnel:records")]
+
+
+class Influx(Server):
+    """InfluxDB 1 in a folder of its own; a point is in its log on disk when it is acknowledged."""
+
+    program, install = "influxd", "sudo apt-get install -y influxdb"
+
+    def prepare(self):
+        rpc = postgres.free_port()
+        (self.folder / "influxdb.conf").write_text(
+            f'reporting-enabled = false\nbind-address = "127.0.0.1:{rpc}"\n'
+            f'[meta]\ndir = "{self.folder}/meta"\n'
+            f'[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\nindex-version = "inmem"\n'
+            f'[http]\nbind-address = "127.0.0.1:{self.port}"\nlog-enabled = false\n'
+            "[monitor]\nstore-enabled = false\n"
+        )
+
+    def command(self):
+        return [shutil.which("influxd"), "run", "-config", str(self.folder / "influxdb.conf")]
+
+    @property
+    def url(self):
+        return f"influx+http://127.0.0.1:{self.port}/records"
+
+    def ask(self, statement):
+        query = urllib.parse.urlencode({"db": "records", "q": statement})
+        url = f"http://127.0.0.1:{self.port}/query?{query}"
+        request = urllib.request.Request(url, method="POST")
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            return json.load(answer)["results"][0].get("series", [])
+
+    def empty(self):
+        self.ask("DROP DATABASE records")
+        self.ask("CREATE DATABASE records")
+
+    def keys(self):
+        return [row[1] for series in self.ask('SELECT "key" FROM windtunnel') for row in series["values"]]
+
+
+class S3(Server):
+    """MiniStack with its objects on disk."""
+
+    program, install = "ministack", "pip install ministack"
+
+    @property
+    def missing(self):
+        return "" if find_spec("ministack") else self.install
+
+    def who(self):
+        return {
+            "env": {
+                **os.environ,
+                "GATEWAY_PORT": str(self.port),
+                "SERVICES": "s3",
+                "LOG_LEVEL": "ERROR",
+                "S3_PERSIST": "1",
+                "S3_DATA_DIR": str(self.folder / "objects"),
+                "PERSIST_STATE": "1",
+                "STATE_DIR": str(self.folder / "state"),
+            }
+        }
+
+    def command(self):
+        return [sys.executable, "-c", "from ministack.app import main; main()"]
+
+    def is_ready(self):
+        try:
+            self.client().list_buckets()
+        except Exception:  # noqa: BLE001  (whatever it is, it is not ready)
+            return False
+        return True
+
+    def client(self):
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="s3cret",  # noqa: S106
+            config=Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}),
+        )
+
+    @property
+    def url(self):
+        return f"s3://test:s3cret@records/fire?endpoint=http://127.0.0.1:{self.port}&region=us-east-1"
+
+    def empty(self):
+        client = self.client()
+        if any(each["Name"] == "records" for each in client.list_buckets()["Buckets"]):
+            for name in self.names():
+                client.delete_object(Bucket="records", Key=name)
+        else:
+            client.create_bucket(Bucket="records")
+
+    def names(self):
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket="records")
+        return [each["Key"] for page in pages for each in page.get("Contents", [])]
+
+    def keys(self):
+        client = self.client()
+        bodies = [client.get_object(Bucket="records", Key=name)["Body"].read() for name in self.names()]
+        return [json.loads(line)["key"] for body in bodies for line in body.splitlines()]
+
+
+BROKERS = """
+import sys, time
+from confluent_kafka import Producer
+mock = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "x", "log_level": 0})
+brokers = mock.list_topics(timeout=20).brokers
+print([f"{each.host}:{each.port}" for each in brokers.values()][0], flush=True)
+while True:
+    mock.poll(1.0)
+"""
+
+
+class Kafka(Server):
+    """The mock cluster of librdkafka in a process of its own: Kafka's protocol, kept in memory only."""
+
+    program = "python"
+
+    missing = ""
+
+    def command(self):
+        return [sys.executable, "-u", "-c", BROKERS]
+
+    def is_ready(self):
+        lines = (self.folder / "log").read_text().split()
+        if not lines:
+            return False
+        self.port = int(lines[-1].rpartition(":")[2])
+        return super().is_ready()
+
+    @property
+    def url(self):
+        return f"kafka://127.0.0.1:{self.port}/{self.topic}"
+
+    topic = "records"
+
+    def empty(self):
+        self.topic = f"records-{time.monotonic_ns()}"
+
+    def messages(self):
+        from confluent_kafka import Consumer
+
+        settings = {"bootstrap.servers": f"127.0.0.1:{self.port}", "group.id": f"g{time.monotonic_ns()}"}
+        consumer = Consumer(
+            {**settings, "auto.offset.reset": "earliest", "log_level": 0, "enable.partition.eof": True}
+        )
+        found, ended = [], set()
+        consumer.subscribe([self.topic])
+        limit_s = time.monotonic() + 30
+        try:
+            while time.monotonic() < limit_s:
+                for each in consumer.consume(1000, 1.0):
+                    if each.error() is None:
+                        found.append(each)
+                    else:
+                        ended.add(each.partition())
+                if ended and len(ended) >= len(consumer.assignment()):
+                    return found
+        finally:
+            consumer.close()
+        raise RuntimeError("the consumer did not reach the end")
+
+    def keys(self):
+        return [dict(each.headers())["key"].decode() for each in self.messages()]

@@ -31,10 +31,13 @@ KINDS: Final = {
         "postgres", "PostgresSink", "postgresql://user@host/database", "psycopg", "postgres", can_answer=True
     ),
     "redis": Kind("redis_state", "RedisSink", "redis://host/0", "redis", "redis", can_answer=True),
+    "kafka": Kind("kafka", "KafkaSink", "kafka://host:9092/topic", "confluent_kafka", "kafka"),
+    "s3": Kind("s3", "S3Sink", "s3://bucket/folder", "boto3", "s3", Batching(5_000, 1.0)),
+    "influx+http": Kind("influx", "InfluxSink", "influx+http://host:8086/database"),
     "sqlite": Kind("sqlite", "SqliteSink", "sqlite:records.sqlite", can_answer=True),
     "file": Kind("lines", "LinesSink", "file:records.jsonl"),
 }
-ALIASES: Final = {"postgres": "postgresql", "rediss": "redis"}
+ALIASES: Final = {"postgres": "postgresql", "rediss": "redis", "influx+https": "influx+http"}
 
 
 def kind_of(url: str) -> Kind:
