@@ -1,9 +1,11 @@
 """Each adapter against the real thing: kept, answered, refused."""
 
+import sys
+
 import pytest
 from losing import record
 
-from twin.errors import InputError
+from twin.errors import InputError, MissingEnvironmentError
 from twin.live.sinks.opening import kind_of, opened, worker
 from twin.live.sinks.port import Record, RejectedError
 from twin.state.rules.sinks import SinkError
@@ -122,6 +124,26 @@ def test_a_backend_that_is_away_is_tried_again(url):
     assert busy.trouble
     assert "hunter2" not in busy.trouble + repr(busy)
     assert busy.stop(0.2) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "package", "extra"),
+    [
+        ("postgresql://me@127.0.0.1:1/x", "psycopg", "postgres"),
+        ("redis://127.0.0.1:1/0", "redis", "redis"),
+        ("kafka://127.0.0.1:1/x", "confluent_kafka", "kafka"),
+        ("s3://bucket/x?endpoint=http://127.0.0.1:1", "boto3", "s3"),
+    ],
+)
+def test_a_client_that_is_not_installed_is_one_sentence(url, package, extra, monkeypatch):
+    """With the line that installs it."""
+    monkeypatch.setitem(sys.modules, package, None)
+
+    with pytest.raises(MissingEnvironmentError) as told:
+        worker("backend", url).start()
+
+    assert f"pip install 'windtunnel-iot[{extra}]'" in str(told.value)
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize(
