@@ -299,10 +299,14 @@ class S3(Server):
                 client.delete_object(Bucket="records", Key=name)
         else:
             client.create_bucket(Bucket="records")
+            client.put_object(Bucket="records", Key=self.kept, Body=b"")
+
+    kept = "kept"  # MiniStack forgets a bucket that was empty when it was killed
 
     def names(self):
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket="records")
-        return [each["Key"] for page in pages for each in page.get("Contents", [])]
+        names = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        return [name for name in names if name != self.kept]
 
     def keys(self):
         client = self.client()
