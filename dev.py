@@ -27,6 +27,7 @@ PROGRAMS = {
     "influxd": "influxdb",
     "redis-server": "redis-server",
     "rabbitmq-server": "rabbitmq-server",
+    "chromium": "chromium",
 }  # program: Debian package
 NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0")  # a broker that tests hold us against, below .venv/node
 NOTHING_SELECTED = 5  # pytest's exit code

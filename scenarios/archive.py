@@ -25,6 +25,8 @@ PRODUCT: Final = "windtunnel-iot"
 PACKAGES: Final = ("numpy", "simpy", "networkx", "pydantic", "msgspec", "pyyaml")
 STUDY, METRICS, MESSAGES, REPORT = "study.json", "metrics.json", "messages.json", "report.html"
 RESOLVED: Final = "scenario.resolved.yaml"
+PROGRESS: Final = "progress.json"
+"""How far a run is that goes on."""
 
 
 @dataclass(slots=True)
@@ -95,6 +97,7 @@ class Archive:
         }
         self.manifest.state = state
         self.store.save(self.manifest)
+        (self.folder / PROGRESS).unlink(missing_ok=True)
         return study
 
     def discard(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-SIBLINGS = ("devices_models", "network", "scenarios", "twin")
+SIBLINGS = ("devices_models", "network", "scenarios", "twin", "ui")
 
 
 def main() -> int:
@@ -17,6 +18,7 @@ def main() -> int:
         return 4
     from windtunnel.cli import run_command_line
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # who is asked to end keeps what was measured
     return run_command_line(sys.argv[1:])
 
 

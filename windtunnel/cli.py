@@ -30,6 +30,7 @@ MODULES = (
     "windtunnel.serve_commands",
     "windtunnel.twin_commands",
     "windtunnel.types_commands",
+    "windtunnel.ui_commands",
 )
 """Where further commands stand: `add_parser` adds their parsers, and each has a function of its name."""
 

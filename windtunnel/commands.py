@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ def _print_comparisons(found: list[Any], options: argparse.Namespace) -> None:
 def _study(
     options: argparse.Namespace, name: str, variants: list[str] | None, kept: list[Study] | None = None
 ) -> int:
-    from scenarios.archive import Archive
+    from scenarios.archive import PROGRESS, Archive
     from scenarios.judging.runner import Findings, Interrupted, Plan, simulate, uninterrupted
     from scenarios.shipped import load
     from windtunnel.progress import Progress
@@ -109,9 +110,9 @@ def _study(
         from scenarios.fidelity.profile import all_with_profile, read_profile
 
         scenario = all_with_profile(scenario, read_profile(Path(options.profile)))
-    progress = Progress(is_quiet=options.quiet or options.json)
     plan = Plan(variants, options.replications, options.seed, options.workers)
     archive = Archive.open(Path(options.runs), scenario, plan)
+    progress = Progress(is_quiet=options.quiet or options.json, file=archive.folder / PROGRESS)
     try:
         found, is_whole = simulate(scenario, plan, progress), True
     except Interrupted as interrupt:
@@ -121,7 +122,9 @@ def _study(
         raise
     finally:
         progress.close()
-    with uninterrupted():  # what was measured is kept, however impatient the user
+    with uninterrupted(
+        signal.SIGINT, signal.SIGTERM
+    ):  # what was measured is kept, however impatient the user
         study = archive.close(found, "done" if is_whole else "interrupted")
     if study is None:
         print("interrupted before the first replication was done; nothing to keep", file=sys.stderr)

@@ -1,19 +1,28 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere, always on standard error."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere, always on standard error; and a file."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from typing import TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from scenarios.judging.runner import VariantRun
 
 BAR_CELLS = 28
 REDRAW_S = 0.1
+REWRITE_S = 0.25
 
 
 class Progress:
     """Shows how many of the planned replications are done; `advance` is called after each."""
 
-    def __init__(self, *, is_quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, *, is_quiet: bool = False, stream: TextIO | None = None, file: Path | None = None
+    ) -> None:
+        self._file = None if file is None else ProgressFile(file)
         self._stream = stream or sys.stderr
         self._is_quiet = is_quiet
         self._is_terminal = self._stream.isatty()
@@ -23,6 +32,8 @@ class Progress:
 
     def advance(self, label: str, done: int, planned: int) -> None:
         """`done` of at most `planned` replications are finished; `label` names the variant at work."""
+        if self._file:
+            self._file.advance(label, done, planned)
         if self._is_quiet:
             return
         if self._is_terminal:
@@ -30,6 +41,11 @@ class Progress:
         elif label not in self._seen:
             self._seen.add(label)
             print(f"{label} ...", file=self._stream, flush=True)
+
+    def judged(self, run: VariantRun) -> None:
+        """Keep for who looks from outside what is decided so far."""
+        if self._file:
+            self._file.judged(run)
 
     def _draw(self, label: str, done: int, planned: int) -> None:
         now = time.monotonic()
@@ -45,3 +61,39 @@ class Progress:
         """End the bar's line."""
         if self._is_terminal and self._drawn:
             print("\r" + " " * 90 + "\r", end="", file=self._stream, flush=True)
+
+
+class ProgressFile:
+    """How far a run is, as JSON for who looks at it from outside; at most a few times a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = 0.0
+        self._state: dict[str, Any] = {"done": 0, "planned": 0, "label": "", "variants": {}}
+
+    def advance(self, label: str, done: int, planned: int) -> None:
+        """As `Progress.advance`."""
+        self._state.update(label=label, done=done, planned=planned)
+        self._write(is_last=done == planned)
+
+    def judged(self, run: VariantRun) -> None:
+        """The requirements of a variant after one more replication."""
+        self._state["variants"][run.variant.name] = {
+            "done": len(run.outcomes),
+            "requirements": {
+                name: {
+                    "met": test.met_count,
+                    "runs": test.run_count,
+                    "verdict": test.verdict and test.verdict.value,
+                }
+                for name, test in run.tests.items()
+            },
+        }
+
+    def _write(self, *, is_last: bool) -> None:
+        from scenarios.store import write
+
+        now = time.monotonic()
+        if is_last or now - self._written >= REWRITE_S:
+            self._written = now
+            write(self._path, json.dumps(self._state))

@@ -47,6 +47,10 @@ class Watcher(Protocol):
         """So many of at most `planned` replications are done."""
         ...
 
+    def judged(self, run: VariantRun) -> None:
+        """One more replication of a variant is judged."""
+        ...
+
 
 @dataclass(slots=True)
 class Plan:
@@ -227,7 +231,7 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
     done = 0
     for run, futures in waiting:
         for future in futures:
-            run.take(future.result())
+            _take(run, future, watcher)
             done += 1
             if watcher:
                 watcher.advance(run.variant.name, done, planned)
@@ -237,10 +241,16 @@ def _run_all(runs: list[VariantRun], plan: Plan, executor: Executor, watcher: Wa
                 if _is_enough(run, plan):
                     future.cancel()
                 else:
-                    run.take(future.result())
+                    _take(run, future, watcher)
             if watcher:
                 watcher.advance(run.variant.name, done, max(planned, done))
         _explain(run, executor)
+
+
+def _take(run: VariantRun, future: Future[Outcome], watcher: Watcher | None) -> None:
+    run.take(future.result())
+    if watcher:
+        watcher.judged(run)
 
 
 def _least(run: VariantRun, plan: Plan) -> int:
@@ -340,16 +350,17 @@ def _end(executor: ProcessPoolExecutor) -> None:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C for a moment; outside the main thread, which alone gets it, change nothing."""
+def uninterrupted(*signals: int) -> Iterator[None]:
+    """Ignore Ctrl-C, or these signals, for a moment; outside the main thread, which gets them, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handlers = {each: signal.signal(each, signal.SIG_IGN) for each in signals or (signal.SIGINT,)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
 
 
 def _cores() -> int:

@@ -1,0 +1,8 @@
+"""Home."""
+
+import streamlit as st
+
+
+def page() -> None:
+    """Draw."""
+    st.title("Windtunnel")

@@ -1,0 +1,8 @@
+"""Suites."""
+
+import streamlit as st
+
+
+def page() -> None:
+    """Draw."""
+    st.title("Suites")
