@@ -28,7 +28,10 @@ PROGRAMS = {
     "redis-server": "redis-server",
     "rabbitmq-server": "rabbitmq-server",
     "chromium": "chromium",
+    "java": "default-jre-headless",
+    "mvn": "maven",
 }  # program: Debian package
+KAFKA = "tests/sinks/kafka.pom.xml"  # the Kafka that tests hold us against, below .venv/kafka
 NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0")  # a broker that tests hold us against, below .venv/node
 NOTHING_SELECTED = 5  # pytest's exit code
 LOCKS = {"core": "requirements/core.txt", "live": "requirements/live.txt", "dev": "requirements/dev.txt"}
@@ -139,6 +142,7 @@ def test(python: Path, options: list[str]) -> int:
     """All tests on two processes, then those that compare with the wall clock, alone."""
     provide_programs()
     provide_node_packages()
+    provide_kafka()
     if "-m" in options:
         return run(python, "-m", "pytest", "-n", "2", *options)
     together = run(python, "-m", "pytest", "-n", "2", "-m", "not alone", *options)
@@ -172,6 +176,14 @@ def provide_node_packages() -> None:
     elif not (folder / "node_modules" / "ws").is_dir():
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix", str(folder)]
         check([npm, "install", *options, *NODE_PACKAGES])
+
+
+def provide_kafka() -> None:
+    """Fetch the libraries of the Kafka that some tests hold us against, where there is Maven."""
+    folder, maven = ROOT / ".venv" / "kafka", shutil.which("mvn")
+    if maven is not None and not any(folder.glob("kafka_*.jar")):
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+        check([maven, "-B", "-q", "-f", str(ROOT / KAFKA), *goal])
 
 
 def lint(python: Path) -> int:

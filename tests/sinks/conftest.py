@@ -37,7 +37,7 @@ def s3_backend():
 
 @pytest.fixture(scope="session")
 def kafka_backend():
-    """A cluster that speaks Kafka's protocol and keeps everything in memory."""
+    """A Kafka of one broker."""
     yield from running(servers.Kafka)
 
 

@@ -1,5 +1,6 @@
 """Real backends as children of the tests: frozen, killed, started again, stopped by their process group."""
 
+import base64
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+import uuid
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +20,8 @@ from pathlib import Path
 import postgres
 
 START_S = 60.0
+ROOT = Path(__file__).resolve().parents[2]
+COPY = "mvn -f tests/sinks/kafka.pom.xml dependency:copy-dependencies -DoutputDirectory=$PWD/.venv/kafka"
 
 
 def _children(pid):
@@ -314,39 +318,57 @@ class S3(Server):
         return [json.loads(line)["key"] for body in bodies for line in body.splitlines()]
 
 
-BROKERS = """
-import sys, time
-from confluent_kafka import Producer
-mock = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "x", "log_level": 0})
-brokers = mock.list_topics(timeout=20).brokers
-print([f"{each.host}:{each.port}" for each in brokers.values()][0], flush=True)
-while True:
-    mock.poll(1.0)
-"""
-
-
 class Kafka(Server):
-    """The mock cluster of librdkafka in a process of its own: Kafka's protocol, kept in memory only."""
+    """One broker of Apache Kafka with its own defaults: acknowledged is in its log, not yet on disk."""
 
-    program = "python"
+    program = "java"
+    libraries = ROOT / ".venv" / "kafka"
+    topic = "records"
 
-    missing = ""
+    @property
+    def missing(self):
+        if shutil.which("java") is None:
+            return "Kafka needs Java; install it with: sudo apt-get install -y default-jre-headless"
+        if not any(self.libraries.glob("kafka_*.jar")):
+            return f"Kafka is not here; get it with: {COPY}"
+        return ""
+
+    def prepare(self):
+        controller = postgres.free_port()
+        (self.folder / "server.properties").write_text(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n"
+            f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
+            f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}\n"
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}\n"
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+            f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
+            "offsets.topic.num.partitions=1\ngroup.initial.rebalance.delay.ms=0\nnum.partitions=3\n"
+        )
+        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        command = self.java("kafka.tools.StorageTool", "format", "-t", name, "-c", "server.properties")
+        subprocess.run(command, check=True, timeout=60, capture_output=True, cwd=self.folder)
+
+    def java(self, *arguments):
+        return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{self.libraries}/*", *arguments]
 
     def command(self):
-        return [sys.executable, "-u", "-c", BROKERS]
+        return self.java("kafka.Kafka", "server.properties")
 
     def is_ready(self):
-        lines = (self.folder / "log").read_text().split()
-        if not lines:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        if not super().is_ready():
             return False
-        self.port = int(lines[-1].rpartition(":")[2])
-        return super().is_ready()
+        try:
+            client = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.port}", "log_level": 0})
+            return bool(client.list_topics(timeout=2).brokers)
+        except KafkaException:
+            return False
 
     @property
     def url(self):
         return f"kafka://127.0.0.1:{self.port}/{self.topic}"
-
-    topic = "records"
 
     def empty(self):
         self.topic = f"records-{time.monotonic_ns()}"

@@ -7,20 +7,23 @@ from twin.live.sinks.port import CALL_S
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 LONGER_S = CALL_S + 1.5
+SLOWEST_START_S = 30  # Kafka waits for the session of its killed self to end
 
 
-@pytest.mark.parametrize("name", ["postgres_backend", "redis_backend", "influx_backend", "s3_backend"])
+@pytest.mark.parametrize(
+    "name", ["postgres_backend", "redis_backend", "influx_backend", "s3_backend", "kafka_backend"]
+)
 def test_what_was_acknowledged_survives_a_freeze_and_a_kill(name, request):
     """Nothing acknowledged is lost, with Redis as long as it keeps its log; nothing is refused either."""
     server = request.getfixturevalue(name)
     server.empty()
 
-    found = account(server, frozen_s=LONGER_S, dead_s=0.5)
+    found = account(server, rate=300, frozen_s=LONGER_S, dead_s=0.5)
 
     assert found.retries > 0, found
     assert (found.lost, found.refused) == (0, 0), found
     assert found.acknowledged == found.offered, found
-    assert LONGER_S - 0.1 < found.stall_s < LONGER_S + 8, found
+    assert LONGER_S - 0.1 < found.stall_s < LONGER_S + SLOWEST_START_S, found
 
 
 @pytest.mark.parametrize("name", ["postgres_backend", "influx_backend", "s3_backend"])
@@ -32,15 +35,11 @@ def test_a_record_is_kept_once_however_often_it_is_sent(name, request):
     assert account(server, frozen_s=LONGER_S).twice == 0
 
 
-def test_a_frozen_kafka_loses_nothing_and_may_keep_a_batch_twice(kafka_backend):
+def test_a_batch_that_kafka_was_frozen_over_is_there_at_most_twice(kafka_backend):
     """After our time-out nobody knows whether the batch is there; its keys tell."""
     kafka_backend.empty()
 
-    found = account(kafka_backend, frozen_s=LONGER_S)
-
-    assert (found.lost, found.refused, found.unknown) == (0, 0, 0), found
-    assert found.acknowledged == found.offered, found
-    assert found.twice <= 500, found
+    assert account(kafka_backend, frozen_s=LONGER_S).twice <= 500
 
 
 def test_redis_without_its_log_forgets_what_it_acknowledged():
