@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from devices_models.world.blaze import AT_DETECTOR, IN_SMOKE, Blaze
 from devices_models.world.evacuation import Evacuation
 from devices_models.world.feature import Feature, nearest
 from devices_models.world.scene import Scene
-from devices_models.world.settings import GATE_MODES, WorldSettings
+from devices_models.world.settings import GATE_MODES, FireSettings, WorldSettings
 from devices_models.world.smoke import Ventilation
 from twin.errors import InputError
 from twin.kernel.randomness import Streams
@@ -96,6 +96,7 @@ class Building:
         self._observe = observe
         self._places: dict[str, Feature] = {}
         self._watches: dict[tuple[str, str], list[Watch]] = {}
+        self._fire_watches: list[Watch] = []
         self._smoke_watches: list[Watch] = []
         self._running: set[str] = set()
         self._states: dict[tuple[str, str], float] = {}
@@ -122,10 +123,10 @@ class Building:
             self._fire(watch)
         elif quantity in COUNTED:
             self._watches.setdefault((self._counted(watch.feature, quantity), quantity), []).append(watch)
-        elif self.blaze is not None and self.blaze.is_felt_at(watch.feature):
-            if quantity in IN_SMOKE:
-                self._smoke_watches.append(watch)
-            self._foresee(watch)
+        elif self.blaze is None:
+            self._fire_watches.append(watch)
+        elif self.blaze.is_felt_at(watch.feature):
+            self._await(watch)
 
     def actuate(self, node: str, name: str, value: float) -> None:
         """Act on the world: boom, mode and admit at a gate, sound, fan; sign, lift, chargers are noted."""
@@ -153,12 +154,42 @@ class Building:
         self._tell("people_count", self.evacuation.people.count)
         self._tell("cars_count", self.evacuation.cars.count)
         if self.blaze is not None:
-            discovery_s = self.blaze.starts_at_s + self._settings.crowd.discovery_s
-            self._at(discovery_s, self._evacuate)
-            for at_s, burning in self.blaze.spread():
-                self._at(at_s, partial(self._tell, "fire_spread", burning))
-            self._foresee_aset()
+            self._kindle(self.blaze)
         self._env.process(self._sampling())
+
+    def check_fire(self, bay: str) -> None:
+        """Raise InputError unless a fire may begin in this bay: a building has one fire."""
+        if self.blaze is not None:
+            begun = f"bay '{self.blaze.bay.id}' burns from {self.blaze.starts_at_s:g} s on"
+            raise InputError(f"fire: {begun}, and a building has one fire")
+        Blaze(self._scene, self._burning(bay))
+
+    def ignite(self, bay: str) -> None:
+        """Let the car in this bay catch fire now, as the world's fire is set, or as a fire is by default.
+
+        A car that stood there to leave stays, unless people were leaving before. Raises InputError.
+        """
+        self.check_fire(bay)
+        self.blaze = Blaze(self._scene, self._burning(bay))
+        self.evacuation.burn(bay)
+        self._kindle(self.blaze)
+        if self._running:
+            self._ventilate(self.blaze)
+        watches, self._fire_watches = self._fire_watches, []
+        for watch in watches:
+            if self.blaze.is_felt_at(watch.feature):
+                self._await(watch)
+
+    def _burning(self, bay: str) -> WorldSettings:
+        fire = self._settings.fire or FireSettings(bay)
+        return replace(self._settings, fire=replace(fire, bay=bay, starts_at_s=self._env.now))
+
+    def _kindle(self, blaze: Blaze) -> None:
+        """Set the events of the fire: people notice it, it spreads, the level becomes untenable."""
+        self._at(blaze.starts_at_s + self._settings.crowd.discovery_s, self._evacuate)
+        for at_s, burning in blaze.spread():
+            self._at(at_s, partial(self._tell, "fire_spread", burning))
+        self._foresee_aset()
 
     def finish(self) -> None:
         """Observe what is known only at the end: who never came out, a late ASET, the margin.
@@ -263,6 +294,12 @@ class Building:
         watch.is_done = True
         self._at(self._env.now, watch.notify)
 
+    def _await(self, watch: Watch) -> None:
+        """Let a watch of the burning level wait for its event."""
+        if watch.quantity in IN_SMOKE:
+            self._smoke_watches.append(watch)
+        self._foresee(watch)
+
     def _foresee(self, watch: Watch) -> None:
         """Set the event at which a watched quantity of the fire will reach its threshold."""
         assert self.blaze is not None  # noqa: S101  # only called where something burns
@@ -310,12 +347,17 @@ class Building:
         fans = [fan for fan in self._scene.of_kind("fan") if fan.level == feature.level]
         names = {feature.id} if feature.kind == "fan" else {fan.id for fan in fans}
         self._running = self._running | names if is_on else self._running - names
-        if self.blaze is None or feature.level != self.blaze.bay.level:
-            return
-        running = [fan for fan in fans if fan.id in self._running]
+        if self.blaze is not None and feature.level == self.blaze.bay.level:
+            self._ventilate(self.blaze)
+
+    def _ventilate(self, blaze: Blaze) -> None:
+        """The fans of the burning level run from now on as they are switched."""
+        running = [
+            fan for fan in self._scene.of_kind("fan") if fan.id in self._running and blaze.is_felt_at(fan)
+        ]
         extract_m3_s = sum(fan.number("flow_m3s") for fan in running if fan.text("type") == "extract")
         is_stirred = any(fan.text("type") == "jet" for fan in running)
-        self.blaze.ventilate(self._env.now, Ventilation(extract_m3_s, is_stirred))
+        blaze.ventilate(self._env.now, Ventilation(extract_m3_s, is_stirred))
         self._smoke_watches = [watch for watch in self._smoke_watches if not watch.is_done]
         for watch in self._smoke_watches:
             self._foresee(watch)

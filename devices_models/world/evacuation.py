@@ -150,6 +150,16 @@ class Traffic:
         for delay_s, car in self._departures:
             self._env.timeout(delay_s).callbacks.append(car.set_out)
 
+    def burn(self, bay: str) -> None:
+        """The car in this bay burns: it does not leave, and is not counted among those that do."""
+        if bay in self._parked:
+            place = list(self._parked).index(bay)
+            del self._parked[bay], self._departures[place]
+            self.count -= 1
+            self.inside_count -= 1
+            if not self.inside_count:
+                self.out_s = self._env.now
+
     def is_parked(self, bay: str) -> bool:
         """Whether the bay is taken by a car that is to leave."""
         return bay in self._parked
@@ -264,6 +274,11 @@ class Evacuation:
         self.people = Pedestrians(env, scene, settings.crowd, settings.width_convention, streams, changed)
         self.cars = Traffic(env, scene, settings.traffic, streams, changed, burning_bay)
         self.started_s = math.inf
+
+    def burn(self, bay: str) -> None:
+        """A car has caught fire; one that was about to leave when it did drives away."""
+        if self.started_s == math.inf:
+            self.cars.burn(bay)
 
     def start(self) -> bool:
         """Begin now; False if it had begun before (only the first alarm counts)."""

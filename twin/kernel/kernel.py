@@ -38,7 +38,7 @@ from twin.kernel.behaviour import (
 from twin.kernel.flight import Flight, Timer
 from twin.kernel.observation import Ledger, Observations, Sample, Transfer, Transfers
 from twin.kernel.pacing import VirtualPacer
-from twin.kernel.ports import Arrival, Carrier, Pacer, World
+from twin.kernel.ports import Arrival, Carrier, Order, Pacer, World
 from twin.kernel.randomness import Stream, Streams
 from twin.kernel.station import Station
 
@@ -49,6 +49,8 @@ CROWDED_S = 0.01
 NODE_DOWN = "node down"
 BACKLOG_FULL = "paused node's backlog full"
 BACKLOG_LIMIT = 100_000
+TICK_S = 2.0**-10
+"""Orders from outside fall on odd halves of this: sums are exact, and no event has such a time by plan."""
 _NORMAL = 1  # SimPy's priority of ordinary events
 _FIRST = -1  # before all else of the same time
 
@@ -150,6 +152,7 @@ class Kernel:
         self._put_off_wake = (self._put_off_timer,)
         self._nodes = {name: _Node(name, spec, self) for name, spec in nodes.items()}
         self._is_started = False
+        self._orders: deque[Order] = deque()
 
     # the timeline offered to carriers and stations ---------------------------------------------------
 
@@ -216,15 +219,31 @@ class Kernel:
     def _run_paced(self, until_s: float) -> None:
         while True:
             due_s = min(self.env.peek(), until_s)
-            arrival = self._pacer.wait_until(due_s)
-            if arrival is not None:
-                self._take(arrival)
+            if self._orders and self._obey(due_s):
+                continue
+            came = None if self._orders else self._pacer.wait_until(due_s)
+            if type(came) is Order:
+                self._orders.append(came)
+            elif came is not None:
+                self._take(came)  # type: ignore[arg-type]
             elif due_s < until_s:
                 self.now = due_s
                 self.env.step()
             else:
                 self.now = self.env._now = until_s  # noqa: SLF001
                 return
+
+    def _obey(self, due_s: float) -> bool:
+        """Do what was ordered, at a tick strictly before the next event; False if there is none.
+
+        So the order's time says exactly between which events it came: a timeline can repeat it to the bit.
+        """
+        at_s = _tick_between(self.now, due_s, self._orders[0].wish_s)
+        if at_s is None:
+            return False
+        self.now = self.env._now = at_s  # noqa: SLF001
+        self._orders.popleft().action()
+        return True
 
     def _take(self, arrival: Arrival) -> None:
         self.ledger.sent += 1
@@ -236,9 +255,13 @@ class Kernel:
         self.schedule(came_s, flight, (self.arrive,))
 
     def call_at(self, at_s: float, action: Callable[[], None]) -> None:
-        """Call `action` at the absolute time `at_s`."""
-        timeout = self.env.timeout(at_s - self.now)
-        timeout.callbacks.append(lambda _timeout: action())
+        """Call `action` at the absolute time `at_s`, to the bit; raise ValueError for one that is past."""
+        if at_s < self.now:
+            raise ValueError(f"{at_s:g} s is past: it is {self.now:g} s")
+        event = self.env.event()
+        event._ok, event._value = True, None  # noqa: SLF001
+        event.callbacks.append(lambda _event: action())
+        heappush(self._queue, (at_s, _NORMAL, self._number(), event))
 
     def process(self, generator: Generator[Any, Any, Any]) -> simpy.Process:
         """Start a SimPy process, for physical worlds."""
@@ -257,6 +280,10 @@ class Kernel:
     def behaviour(self, node: NodeId) -> Behaviour:
         """The node's behaviour as it stands."""
         return self._nodes[node].behaviour
+
+    def is_up(self, node: NodeId) -> bool:
+        """Whether the node runs: it has neither crashed nor does its process stand still."""
+        return self._nodes[node].is_up
 
     def stations(self) -> dict[NodeId, Station]:
         """The stations of the nodes that have one, with what they have done so far."""
@@ -452,6 +479,15 @@ class Kernel:
     def _new_trace(self) -> int:
         self._traces += 1
         return self._traces
+
+
+def _tick_between(after_s: float, before_s: float, wish_s: float) -> float | None:
+    """The odd multiple of half a tick nearest to the wish and strictly between the two, if there is one."""
+    lowest = math.floor(after_s / TICK_S - 0.5) + 1
+    highest = math.ceil(before_s / TICK_S - 0.5) - 1
+    if lowest > highest:
+        return None
+    return (min(max(round(wish_s / TICK_S - 0.5), lowest), highest) + 0.5) * TICK_S
 
 
 def _transfer(flight: Flight, ended_s: float, outcome: str) -> Transfer:

@@ -6,7 +6,7 @@ A port has one to three methods. Their contract tests run on every adapter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
@@ -79,9 +79,16 @@ class Arrival(Protocol):
     def message(self) -> Message: ...  # noqa: D102
 
 
+class Order(NamedTuple):
+    """Something to do from outside, wished for at `wish_s` (seconds since the start of the run)."""
+
+    wish_s: float
+    action: Callable[[], None]
+
+
 class Pacer(Protocol):
     """How time passes until the next event."""
 
-    def wait_until(self, due_s: float) -> Arrival | None:
-        """Let time pass until `due_s`; return early with what arrived from outside."""
+    def wait_until(self, due_s: float) -> Arrival | Order | None:
+        """Let time pass until `due_s`; return early with what arrived from outside, or was ordered."""
         ...

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from twin.kernel.behaviour import NodeId
 from twin.kernel.pacing import INBOX_LIMIT, Injected
+from twin.kernel.ports import Order
 from twin.kernel.waiting import wait_for
 from twin.message import Message
 
@@ -36,14 +37,16 @@ class Stopped(Exception):  # noqa: N818  (it is no error)
 
 
 class SocketPacer:
-    """Waits for the next event, for sockets, and for what other threads inject.
+    """Waits for the next event, for sockets, and for what other threads inject or order.
 
-    `lateness_s` holds how late each event was worked off (seconds), and `slips` when and by how much the
-    clock slipped: a run with slips did not run in real time.
+    `speed` is how many seconds of the run pass in one of the wall; it may change at any time.
+    `lateness_s` holds how late each event was worked off (seconds of the wall), and `slips` when and by how
+    much the clock slipped: a run with slips did not run in real time.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, speed: float = 1.0) -> None:
         self._clock = clock
+        self._speed = speed
         self._origin_s = clock()
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[Injected] = deque()
@@ -65,7 +68,20 @@ class SocketPacer:
     @property
     def now(self) -> float:
         """Seconds of the run that have passed on the wall; pauses do not count."""
-        return self._clock() - self._origin_s if self._paused_s is None else self._paused_s
+        if self._paused_s is not None:
+            return self._paused_s
+        return (self._clock() - self._origin_s) * self._speed
+
+    @property
+    def speed(self) -> float:
+        """Seconds of the run in one second of the wall."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        now_s = self.now
+        self._speed = speed
+        self._origin_s = self._clock() - now_s / speed
 
     @property
     def is_paused(self) -> bool:
@@ -80,7 +96,7 @@ class SocketPacer:
     def resume(self) -> None:
         """Let the run's time go on from where it stood."""
         if self._paused_s is not None:
-            self._origin_s = self._clock() - self._paused_s
+            self._origin_s = self._clock() - self._paused_s / self._speed
             self._paused_s = None
 
     def restart(self) -> None:
@@ -121,7 +137,7 @@ class SocketPacer:
         return True
 
     def call(self, action: Callable[[], None]) -> None:
-        """Let the run's own thread call `action` soon, between two events; from any thread."""
+        """Let the kernel call `action` soon, between two events, also during a pause; from any thread."""
         self._calls.append(action)
         with suppress(BlockingIOError, OSError):
             self._waker.send(b"!")
@@ -140,23 +156,33 @@ class SocketPacer:
 
     # time ------------------------------------------------------------------------------------------------
 
-    def wait_until(self, due_s: float) -> Injected | None:
-        """What arrives before `due_s`, or None when that time has come. Raises Stopped after `stop`."""
-        while not self._arrived or self._paused_s is not None:
+    def wait_until(self, due_s: float) -> Injected | Order | None:
+        """What arrives or is ordered before `due_s`, or None when that time has come.
+
+        Raises Stopped after `stop`.
+        """
+        while not self._is_something_here:
             if self._is_stopping:
                 raise Stopped
             if self._paused_s is not None:
                 self._poll(LONGEST_WAIT_S)
                 continue
-            wait_s = due_s - self.now
+            wait_s = (due_s - self.now) / self._speed
             if wait_s <= 0:
                 self._note(-wait_s)
-                if self._polled_s + POLL_EVERY_S > due_s - wait_s:
+                if self._polled_s + POLL_EVERY_S > self._clock():
                     return None
                 self._poll(0.0)
-                return self._arrived.popleft() if self._arrived else None
+                return self._next() if self._is_something_here else None
             self._poll(min(wait_s, LONGEST_WAIT_S))
-        return self._arrived.popleft()
+        return self._next()
+
+    @property
+    def _is_something_here(self) -> bool:
+        return bool(self._calls or (self._arrived and self._paused_s is None))
+
+    def _next(self) -> Injected | Order:
+        return Order(self.now, self._calls.popleft()) if self._calls else self._arrived.popleft()
 
     def _note(self, late_s: float) -> None:
         """Keep how late this is; past the bound the clock slips."""
@@ -171,7 +197,7 @@ class SocketPacer:
         if self._timers:
             wait_s = max(0.0, min(wait_s, self._timers[0][0] - self._clock()))
         ready = wait_for(self._selector, wait_s)
-        self._polled_s = self.now
+        self._polled_s = self._clock()
         for key, mask in ready:
             key.data(mask)
         for _ in range(len(self._timers)):
@@ -182,8 +208,6 @@ class SocketPacer:
     def _take_inbox(self, _mask: int) -> None:
         with suppress(BlockingIOError):
             self._woken.recv(4096)
-        while self._calls:
-            self._calls.popleft()()
         with suppress(queue.Empty):
             while True:
                 self._arrived.append(self._inbox.get_nowait())
