@@ -7,21 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
-
-import yaml
 
 from network.carrier import Network
 from network.faults import Fault
+from scenarios.by_hand import ByHand, Standing, Told, seconds
 from scenarios.format import schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
-from scenarios.format.issues import suggestion
-from scenarios.proxying import checked_entry, read_entry
+from scenarios.proxying import read_entry
 from scenarios.wiring.assembly import Assembly
-from scenarios.wiring.node_faults import Hosts
 from scenarios.wiring.packet_level import PacketLevel
-from scenarios.wiring.timeline import INSTANT, Aim, fault_of
 from scenarios.wiring.wire_level import LinkLevel, WireLevel
 from twin.errors import InputError
 from twin.kernel.behaviour import NodeId
@@ -29,17 +24,32 @@ from twin.live.pacer import SocketPacer
 from twin.service.brokers import RunningBroker
 
 CRASH: Final = "crash"
-FIRST_NUMBER: Final = 10_001
-"""Faults by hand are numbered from here, so that they draw from streams of their own."""
 
 
-@dataclass(slots=True)
-class Standing:
-    """A fault that was begun by hand and has not ended: how to end it, and where it stands in the record."""
+@dataclass(frozen=True, slots=True)
+class OnTheWire:
+    """Faults of links act where the links to a real broker are: on the proxy's network, if there is one."""
 
-    end: Callable[[], None]
-    record: dict[str, Any]
-    began_s: float
+    assembly: Assembly
+    level: LinkLevel
+
+    def network(self, entry: schema.TimelineEntry) -> Network:
+        """The proxy's for links, the kernel's for all else."""
+        if not _is_of_links(entry):
+            return self.assembly.network
+        if isinstance(self.level, PacketLevel):
+            raise InputError("faults of links by hand work on --links in-driver and proxy")
+        return self.level.network if isinstance(self.level, WireLevel) else self.assembly.network
+
+    def placed(self, entry: schema.TimelineEntry, fault: Fault) -> Fault:
+        """Begun on the proxy's own thread, if it acts there."""
+        if isinstance(self.level, WireLevel) and _is_of_links(entry):
+            return self.level.on_its_thread(fault)
+        return fault
+
+
+def _is_of_links(entry: schema.TimelineEntry) -> bool:
+    return FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
 
 
 @dataclass(slots=True)
@@ -54,14 +64,18 @@ class LiveControl:
     level: LinkLevel
     fleets: Mapping[NodeId, Sequence[NodeId]]
     brokers: Mapping[NodeId, RunningBroker]
-    told: Callable[[float, str], None]
+    told: Told
 
-    hosts: Hosts = field(init=False)
-    standing: dict[str, Standing] = field(init=False, default_factory=dict)
-    happened: list[dict[str, Any]] = field(init=False, default_factory=list)
+    hand: ByHand = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hosts = Hosts(self.assembly.kernel, self.assembly.scenario)
+        ground = OnTheWire(self.assembly, self.level)
+        self.hand = ByHand(self.assembly, self.fleets, ground, self.told)
+
+    @property
+    def happened(self) -> Sequence[Mapping[str, Any]]:
+        """What was done by hand, as entries of a timeline."""
+        return self.hand.happened
 
     @property
     def actions(self) -> dict[str, Callable[[str], Any]]:
@@ -80,33 +94,15 @@ class LiveControl:
     @property
     def timeline_text(self) -> str:
         """What happened, as the `timeline` of a scenario."""
-        return yaml.safe_dump({"timeline": self.happened}, sort_keys=False, default_flow_style=None)
+        return self.hand.timeline_text
 
     def begin(self, what: str) -> dict[str, Any]:
         """Let a fault begin now, in the words of a timeline entry without `at`."""
-        written = read_entry(what)
-        entry = checked_entry({"at": "0 s", **written})
-        fault = self._fault(entry)
-        fault.begin(self._now_s)
-        record = self._record(written)
-        if entry.for_s is not None:
-            self.assembly.kernel.call_at(
-                self._now_s + entry.for_s, partial(self._end_by_itself, entry, fault)
-            )
-        elif entry.fault not in INSTANT:
-            self.standing[entry.fault] = Standing(lambda: fault.end(self._now_s), record, self._now_s)
-        self.told(self._now_s, f"{entry.fault} begins")
-        return {"began": entry.fault, "at_s": self._now_s}
+        return {"began": self.hand.begin(read_entry(what)), "at_s": self._now_s}
 
     def end(self, what: str) -> dict[str, Any]:
         """End a fault that was begun by hand."""
-        standing = self.standing.pop(what, None)
-        if standing is None:
-            near = suggestion(what, self.standing) or f"standing: {', '.join(self.standing) or 'none'}"
-            raise InputError(f"no fault {what!r} was begun here; {near}")
-        standing.end()
-        standing.record["for"] = _seconds(self._now_s - standing.began_s)
-        self.told(self._now_s, f"{what} ends")
+        self.hand.end(what)
         return {"ended": what, "at_s": self._now_s}
 
     def pause(self, what: str = "") -> dict[str, Any]:
@@ -127,8 +123,8 @@ class LiveControl:
         """End a broker of ours as a power cut would."""
         node, broker = self._ours(what)
         broker.child.kill()  # type: ignore[union-attr]
-        record = self._record({"fault": CRASH, "node": node})
-        self.standing[f"{CRASH} {node}"] = Standing(lambda: None, record, self._now_s)
+        record = self.hand.record({"fault": CRASH, "node": node})
+        self.hand.standing[f"{CRASH} {node}"] = Standing(lambda _: None, record, self._now_s)
         self.told(self._now_s, f"{broker.name} killed")
         return {"killed": node, "at_s": self._now_s}
 
@@ -138,8 +134,8 @@ class LiveControl:
         if broker.pid:
             self.kill(node)
         broker.child.start()  # type: ignore[union-attr]
-        standing = self.standing.pop(f"{CRASH} {node}")
-        standing.record["for"] = _seconds(self._now_s - standing.began_s)
+        standing = self.hand.standing.pop(f"{CRASH} {node}")
+        standing.record["for"] = seconds(self._now_s - standing.began_s)
         self.told(self._now_s, f"{broker.name} is back")
         return {"restarted": node, "at_s": self._now_s}
 
@@ -153,7 +149,7 @@ class LiveControl:
             "slips": len(self.pacer.slips),
             "sent": self.assembly.kernel.ledger.sent,
             "delivered": self.assembly.kernel.ledger.delivered,
-            "standing": sorted(self.standing),
+            "standing": sorted(self.hand.standing),
         }
 
     def stop(self, what: str = "") -> dict[str, Any]:
@@ -163,7 +159,7 @@ class LiveControl:
 
     @property
     def _now_s(self) -> float:
-        return round(max(self.assembly.kernel.now, self.pacer.now), 6)
+        return self.assembly.kernel.now
 
     def _ours(self, node: str) -> tuple[NodeId, RunningBroker]:
         if not node and len(self.brokers) == 1:
@@ -174,30 +170,3 @@ class LiveControl:
         if broker.child is None:
             raise InputError(f"the broker of {node!r} at {broker.endpoint.url} is not ours to end")
         return node, broker
-
-    def _record(self, written: Mapping[str, Any]) -> dict[str, Any]:
-        record = {"at": _seconds(self._now_s), **written}
-        self.happened.append(record)
-        return record
-
-    def _fault(self, entry: schema.TimelineEntry) -> Fault:
-        """The fault on the network that carries: the wire's for links, the kernel's for nodes."""
-        is_of_links = FAULT_FORMS[entry.fault].acts_on != "nodes"
-        wire = self.level if isinstance(self.level, WireLevel) and is_of_links else None
-        if is_of_links and isinstance(self.level, PacketLevel):
-            raise InputError("faults of links by hand work on --links in-driver and proxy")
-        number = FIRST_NUMBER + len(self.happened)
-        streams = self.assembly.kernel.streams
-        choice = streams.stream(f"timeline {number}", "choice")
-        network: Network = self.assembly.network if wire is None else wire.network
-        aim = Aim(entry, self.assembly.scenario, network, self.fleets, choice)
-        fault = fault_of(number, entry, aim, streams, self.hosts if wire is None else None)
-        return fault if wire is None else wire.on_its_thread(fault)
-
-    def _end_by_itself(self, entry: schema.TimelineEntry, fault: Fault) -> None:
-        fault.end(self._now_s)
-        self.told(self._now_s, f"{entry.fault} ends")
-
-
-def _seconds(value_s: float) -> str:
-    return f"{value_s:.3f} s"

@@ -13,7 +13,7 @@ from typing import Any
 from scenarios.format import expression
 from scenarios.format.catalogue import Catalogue, Description
 from scenarios.format.checks import not_positive, unknown_name
-from scenarios.format.fault_vocabulary import FAULT_NEEDS
+from scenarios.format.fault_vocabulary import FAULT_NEEDS, OF_WORLD
 from scenarios.format.issues import Issue, Related, Span, issue_at, listed, suggestion
 from scenarios.format.load_words import is_of_load
 from scenarios.format.parts import Parts, declared
@@ -110,7 +110,9 @@ class ClaimChecks:
     def _check_target(self, index: int, entry: TimelineEntry) -> None:
         path = ("timeline", index)
         targets = [key for key in FAULT_TARGETS if getattr(entry, key) is not None]
-        if len(targets) != 1 and not (entry.shape is not None and not targets):
+        if entry.fault in OF_WORLD:
+            self._check_world(path, entry, targets)
+        elif len(targets) != 1 and not (entry.shape is not None and not targets):
             message = f"fault '{entry.fault}' needs exactly one target; it has {listed(targets)}"
             advice = "write one of 'between: [a, b]', 'link: <name>', 'node: <name>', 'select: smoke-*'"
             self._report(self.draft.key_at((*path, "fault")), "E040", message, "", advice)
@@ -137,6 +139,15 @@ class ClaimChecks:
             label = suggestion(entry.select.rstrip("*-"), self._members)
             advice = "devices are named '<fleet>-001' or as in the scene"
             self._report(self.draft.value_at((*path, "select")), "E030", message, label, advice)
+
+    def _check_world(self, path: Keys, entry: TimelineEntry, targets: Collection[str]) -> None:
+        """A fault of the world stands where it says itself, and needs a building."""
+        for key in targets:
+            message = f"fault '{entry.fault}' is of the world; it takes no '{key}'"
+            self._report(self.draft.key_at((*path, key)), "E040", message)
+        if not any("scene" in site for site in declared(self.draft.data, "sites").values()):
+            message = f"fault '{entry.fault}' needs a building, and no site has a 'scene'"
+            self._report(self.draft.value_at((*path, "fault")), "E040", message)
 
     def _check_choice(self, path: Keys, entry: TimelineEntry) -> None:
         """How many of the selected nodes: said once, and where nodes are selected."""

@@ -13,7 +13,7 @@ class FaultForm(NamedTuple):
     `needs` must be there. The example stands in the scenario of the documentation.
     """
 
-    acts_on: Literal["links", "nodes", "groups"]
+    acts_on: Literal["links", "nodes", "groups", "world"]
     figures: Mapping[str, str]
     needs: tuple[str, ...]
     meaning: str
@@ -253,8 +253,20 @@ FAULT_FORMS: Final[dict[str, FaultForm]] = {
         "An application answers a share of its requests with an error (`status`, 503).",
         "{at: 60 s, for: 60 s, fault: http_error, node: app, share: 50 %, status: 500}",
     ),
+    # the world
+    "fire": FaultForm(
+        "world",
+        {"bay": "bay"},
+        ("bay",),
+        "The car in a bay catches fire, by the figures of `world.fire` or the usual ones. A building has one"
+        " fire, and nothing puts it out.",
+        "{at: 60 s, fault: fire, bay: L2-B016}",
+    ),
 }
 """Every fault by its name in a timeline."""
+
+OF_WORLD: Final = frozenset(name for name, form in FAULT_FORMS.items() if form.acts_on == "world")
+"""Faults of the physical world."""
 
 FAULT_PARAMETERS: Final = {name: frozenset(form.figures) for name, form in FAULT_FORMS.items()}
 """The figures each fault may be given."""

@@ -326,6 +326,7 @@ class TimelineEntry(Form):
     period_s: Seconds | None = Field(None, alias="period")
     spread_s: Seconds | None = Field(None, alias="spread", description="within which nodes restart")
     status: int | None = Field(None, ge=400, le=599)
+    bay: str | None = Field(None, description="bay of the scene in which a car catches fire")
     netem: NetemText | None = Field(None, description="words of Linux netem, such as `delay 100ms loss 1%`")
     netem_compat: bool | None = Field(None, description="with netem's own arithmetic")
 
@@ -355,6 +356,7 @@ FAULT_PARAMETERS = (
     "period",
     "spread",
     "status",
+    "bay",
     "netem",
     "netem_compat",
 )

@@ -23,6 +23,7 @@ from scenarios.wiring.journaling import journaled
 from scenarios.wiring.linking import access_of, build_topology
 from scenarios.wiring.members import Member, members_of
 from scenarios.wiring.mirrors import Mirrors
+from scenarios.wiring.node_faults import Hosts
 from scenarios.wiring.nodes import (
     FIRE,
     NODE_KINDS,
@@ -59,6 +60,7 @@ class Assembly:
     network: Network
     building: Building | None
     world: WorldSettings | None
+    hosts: Hosts
     mirrors: Mirrors | None = None
     guard: Guard | None = None
 
@@ -137,9 +139,11 @@ class Blueprint:
         if guard is not None:
             watch(guard, kernel)
         network.on_link_changed(lambda node, peer, is_up: kernel.link_changed(node, peer, is_up=is_up))
-        timeline.schedule(self.scenario, kernel, network, self.fleets)
         building = self._build(kernel, streams)
-        return Assembly(self.scenario, self.members, kernel, network, building, self.world, mirrors, guard)
+        hosts = timeline.schedule(self.scenario, kernel, network, self.fleets)
+        return Assembly(
+            self.scenario, self.members, kernel, network, building, self.world, hosts, mirrors, guard
+        )
 
     @property
     def fleets(self) -> dict[str, list[str]]:

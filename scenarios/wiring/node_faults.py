@@ -1,4 +1,4 @@
-"""Faults of nodes, done through the kernel. They may overlap, and end in any order."""
+"""Faults of nodes and of the world, done through the kernel. They may overlap, and end in any order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from devices_models.world.building import Building
 from scenarios.format import schema
 from twin.cloud.application import Application
 from twin.errors import InputError
@@ -159,6 +160,26 @@ class Strobe:
         for node in self._nodes:
             change(node, self._skew_s)
         self._is_ahead = not self._is_ahead
+
+
+class Fire:
+    """A car catches fire. Raise InputError where there is no building, or one that burns already."""
+
+    def __init__(self, world: object, bay: str) -> None:
+        if not isinstance(world, Building):
+            raise InputError("nothing can catch fire here: there is no building")
+        world.check_fire(bay)
+        self._building = world
+        self._bay = bay
+
+    def begin(self, now: float) -> None:
+        """Ignite."""
+        del now
+        self._building.ignite(self._bay)
+
+    def end(self, now: float) -> None:
+        """Nothing puts it out."""
+        del now
 
 
 class HttpError:

@@ -13,7 +13,7 @@ from network.carrier import Network
 from network.link import Link
 from scenarios.format import schema
 from scenarios.format.fault_vocabulary import ATTRIBUTES, FAULT_FORMS, FAULT_PARAMETERS
-from scenarios.wiring.node_faults import EachNode, Hosts, HttpError, PowerCut, Strobe
+from scenarios.wiring.node_faults import EachNode, Fire, Hosts, HttpError, PowerCut, Strobe
 from twin.errors import InputError
 from twin.kernel.kernel import Kernel
 from twin.kernel.randomness import Stream, Streams
@@ -21,16 +21,17 @@ from twin.kernel.randomness import Stream, Streams
 __all__ = ["FAULT_PARAMETERS", "Aim", "fault_of", "occurrences", "schedule"]
 
 MOST_OCCURRENCES: Final = 10_000
-INSTANT: Final = frozenset({"conn_reset", "restart", "slow_close"})
+INSTANT: Final = frozenset({"conn_reset", "fire", "restart", "slow_close"})
 """Faults that are over as soon as they have happened, so that they may happen again."""
 
 Fleets = Mapping[str, Sequence[str]]
 
 
-def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, members: Fleets) -> None:
+def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, members: Fleets) -> Hosts:
     """Let every fault of the timeline begin and end at its times; raise InputError for one that cannot.
 
     `members` are the devices of each fleet: a fault of a fleet's links hits the links of all its devices.
+    Returns what counts the faults of nodes, for those that come later.
     """
     hosts = Hosts(kernel, scenario)
     for number, entry in enumerate(scenario.timeline, start=1):
@@ -41,6 +42,7 @@ def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, member
             kernel.call_at(at_s, _at(kernel, fault.begin))
             if entry.for_s is not None:
                 kernel.call_at(at_s + entry.for_s, _at(kernel, fault.end))
+    return hosts
 
 
 def occurrences(entry: schema.TimelineEntry, duration_s: float) -> Iterator[float]:
@@ -162,6 +164,8 @@ def _fault(
             if hosts is None:
                 raise InputError(f"the fault {entry.fault!r} hits nodes, and there are only links here")
             return _NODE_FAULTS[entry.fault](hosts, aim, **figures)
+        case "world":
+            return Fire(None if hosts is None else hosts.kernel.world, **figures)
     if entry.fault == "netem":
         figures["netem"] = netem.parse(figures["netem"])
     return faults.fault_of_links(

@@ -188,7 +188,7 @@ def link_faults(
     """The timeline's faults of links; those of nodes are the kernel's."""
     found = []
     for number, entry in enumerate(scenario.timeline, start=1):
-        if FAULT_FORMS[entry.fault].acts_on == "nodes":
+        if FAULT_FORMS[entry.fault].acts_on in {"nodes", "world"}:
             continue
         choice = streams.stream(f"timeline {number}", "choice")
         aim = Aim(entry, scenario, network, members, choice)
