@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.format.fault_vocabulary import FAULT_FORMS
+from scenarios.format.fault_vocabulary import FAULT_FORMS, OF_WORLD
 from scenarios.format.loading import ScenarioError, load
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.vocabulary import Vocabulary
@@ -55,7 +55,7 @@ CLOCKS = {"clock_skew": -3.0, "clock_strobe": 5.0}
 REFUSALS = ("certificate_expiry", "dns_error")
 
 
-@pytest.mark.parametrize("name", sorted({*FAULT_FORMS} - {*CLOCKS, *REFUSALS}))
+@pytest.mark.parametrize("name", sorted({*FAULT_FORMS} - {*CLOCKS, *REFUSALS, *OF_WORLD}))
 def test_the_example_of_each_fault_changes_the_run(name, quiet, tmp_path):
     """And every message is accounted for, which the run checks itself."""
     system = played([FAULT_FORMS[name].example], tmp_path)
@@ -94,7 +94,9 @@ def test_losses_are_counted_for_their_cause(name, cause, tmp_path):
     assert cause in {why for _, why in system.kernel.ledger.lost}
 
 
-@pytest.mark.parametrize("name", sorted(set(FAULT_FORMS) - {"conn_reset", "slow_close", "restart"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(FAULT_FORMS) - {"conn_reset", "slow_close", "restart", *OF_WORLD})
+)
 def test_every_fault_ends_exactly(name, tmp_path):
     """Stages, counters and clocks are those of before."""
     system = assembled([FAULT_FORMS[name].example], tmp_path)
@@ -248,7 +250,9 @@ def test_all_faults_together_at_random_times_keep_the_account(seed, tmp_path):
     """Each message has one fate, and in the end every stage and node is as before."""
     dice = random.Random(seed)
     lines = [
-        form.example.replace("at: 60 s", f"at: {dice.randint(5, 80)} s") for form in FAULT_FORMS.values()
+        form.example.replace("at: 60 s", f"at: {dice.randint(5, 80)} s")
+        for name, form in FAULT_FORMS.items()
+        if name not in OF_WORLD
     ]
     dice.shuffle(lines)
     system = assembled(lines, tmp_path)
@@ -258,3 +262,17 @@ def test_all_faults_together_at_random_times_keep_the_account(seed, tmp_path):
     assert {name: link.stages for name, link in system.network.topology.links.items()} == before
     assert all(node.is_up and node.put_off is None for node in system.kernel._nodes.values())
     assert {node.spec.skew_s for node in system.kernel._nodes.values()} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("{at: 1 s, fault: fire, bay: L2-B016}", "needs a building"),
+        ("{at: 1 s, fault: fire, bay: L2-B016, node: gateway}", "it takes no 'node'"),
+        ("{at: 1 s, fault: fire}", "does nothing without a figure"),
+    ],
+)
+def test_a_fire_needs_a_building_and_a_bay(line, text, tmp_path):
+    """And stands nowhere else."""
+    with pytest.raises(ScenarioError, match=text):
+        assembled([line], tmp_path)

@@ -17,6 +17,7 @@ from twin.kernel.randomness import Streams
 
 FIRE = FireSettings(bay="L2-B016")
 BURNING = WorldSettings(fire=FIRE)
+EXAMPLE_BAYS = example_scene().of_kind("bay")
 EMPTYING = WorldSettings(fire=FIRE, people=60, cars=CarSettings(count=20))
 
 
@@ -352,3 +353,65 @@ def test_more_people_do_not_change_the_first_ones(trial):
             [delay_s for delay_s, _ in getattr(evacuation, crowd)._departures] for evacuation in (few, many)
         )
         assert all_[:20] == first
+
+
+# a fire that starts in the run ----------------------------------------------------------------------
+
+
+def test_a_fire_that_starts_by_order_is_the_fire_that_was_set_for_then(trial):
+    """Detectors, smoke, spread and people meet it at the same times."""
+    people = WorldSettings(fire=FireSettings(bay="L2-B016", starts_at_s=64.0), people=60)
+    planned = trial(people)
+    ordered = trial(WorldSettings(people=60))
+    for each in (planned, ordered):
+        for quantity, threshold in (("ceiling_jet_rise", 5.0), ("visibility", 20.0)):
+            each.world.watch("L2-D31", quantity, threshold, each.note(quantity))
+    ordered.at(64.0, ordered.world.ignite, "L2-B016")
+    planned.run()
+    ordered.run()
+
+    assert [word for _, word in ordered.log] == ["ceiling_jet_rise", "visibility"]
+    assert ordered.log == planned.log
+    assert sorted(ordered.observed) == sorted(planned.observed)
+
+
+def test_the_car_that_catches_fire_does_not_leave(trial):
+    """It is not among those that are counted inside."""
+    found = trial(WorldSettings(cars=CarSettings(count=20)))
+    bay = next(each.id for each in EXAMPLE_BAYS if found.world.evacuation.cars.is_parked(each.id))
+    found.at(10.0, found.world.ignite, bay)
+    found.at(20.0, found.world.actuate, "GA", "sound", 1.0)
+    found.at(20.0, open_gates, found.world)
+    found.run()
+
+    assert found.world.evacuation.cars.count == 19
+    assert found.world.evacuation.cars.inside_count == 0
+    assert math.isfinite(found.value("cars_out"))
+
+
+def test_fans_that_run_already_act_on_a_fire_that_starts(trial):
+    """As they do on one that burns when they are switched on."""
+    early, late = trial(WorldSettings()), trial(WorldSettings())
+    for each in (early, late):
+        each.at(10.0, each.world.ignite, "L2-B016")
+    early.at(5.0, early.world.actuate, "L2-EX", "fan", 1.0)
+    late.at(10.0, late.world.actuate, "L2-EX", "fan", 1.0)
+    early.run()
+    late.run()
+
+    assert early.world.aset_s == late.world.aset_s
+
+
+@pytest.mark.parametrize(
+    ("bay", "message"), [("L2-B999", "did you mean"), ("GA", "expected the id of a bay")]
+)
+def test_a_fire_starts_in_a_bay(trial, bay, message):
+    """Whatever else is named is refused with what is near."""
+    with pytest.raises(InputError, match=message):
+        trial(WorldSettings()).world.ignite(bay)
+
+
+def test_a_building_has_one_fire(trial):
+    """A second is refused in one sentence that says where the first is."""
+    with pytest.raises(InputError, match="bay 'L2-B016' burns from 0 s on, and a building has one fire"):
+        trial(BURNING).world.ignite("L2-B017")

@@ -36,11 +36,12 @@ from twin.kernel.behaviour import (
     Woken,
 )
 from twin.kernel.flight import Flight, Timer
-from twin.kernel.observation import Ledger, Observations, Sample, Transfer, Transfers
+from twin.kernel.observation import Ledger, Observations, Sample, Transfers, transfer_of
 from twin.kernel.pacing import VirtualPacer
 from twin.kernel.ports import Arrival, Carrier, Order, Pacer, World
 from twin.kernel.randomness import Stream, Streams
 from twin.kernel.station import Station
+from twin.kernel.ticks import tick_between
 
 MOST_REACTIONS = 200_000
 MOST_REACTIONS_A_NODE = 20
@@ -49,8 +50,6 @@ CROWDED_S = 0.01
 NODE_DOWN = "node down"
 BACKLOG_FULL = "paused node's backlog full"
 BACKLOG_LIMIT = 100_000
-TICK_S = 2.0**-10
-"""Orders from outside fall on odd halves of this: sums are exact, and no event has such a time by plan."""
 _NORMAL = 1  # SimPy's priority of ordinary events
 _FIRST = -1  # before all else of the same time
 
@@ -178,7 +177,7 @@ class Kernel:
         """The flight ends here, accounted as lost."""
         self.ledger.lost[where, cause] += 1
         if self.transfers is not None:
-            self.transfers.add(_transfer(flight, self.now, f"lost at {where}: {cause}"))
+            self.transfers.add(transfer_of(flight, self.now, f"lost at {where}: {cause}"))
 
     # the outside ---------------------------------------------------------------------------------------
 
@@ -238,7 +237,7 @@ class Kernel:
 
         So the order's time says exactly between which events it came: a timeline can repeat it to the bit.
         """
-        at_s = _tick_between(self.now, due_s, self._orders[0].wish_s)
+        at_s = tick_between(self.now, due_s, self._orders[0].wish_s)
         if at_s is None:
             return False
         self.now = self.env._now = at_s  # noqa: SLF001
@@ -369,7 +368,7 @@ class Kernel:
             return
         self.ledger.delivered += 1
         if self.transfers is not None:
-            self.transfers.add(_transfer(flight, self.now, "delivered"))
+            self.transfers.add(transfer_of(flight, self.now, "delivered"))
         node.trace = flight.trace
         effects = node.react(Received(flight.message, flight.source, flight.sent_s), node)
         if effects:
@@ -479,37 +478,6 @@ class Kernel:
     def _new_trace(self) -> int:
         self._traces += 1
         return self._traces
-
-
-def _tick_between(after_s: float, before_s: float, wish_s: float) -> float | None:
-    """The odd multiple of half a tick nearest to the wish and strictly between the two, if there is one."""
-    lowest = math.floor(after_s / TICK_S - 0.5) + 1
-    highest = math.ceil(before_s / TICK_S - 0.5) - 1
-    if lowest > highest:
-        return None
-    return (min(max(round(wish_s / TICK_S - 0.5), lowest), highest) + 0.5) * TICK_S
-
-
-def _transfer(flight: Flight, ended_s: float, outcome: str) -> Transfer:
-    return Transfer(
-        flight.identity,
-        flight.parent,
-        flight.trace,
-        flight.source,
-        flight.to,
-        flight.message.topic,
-        flight.message.kind,
-        flight.sent_s,
-        ended_s,
-        outcome,
-        _arrived_s(flight, ended_s, outcome),
-    )
-
-
-def _arrived_s(flight: Flight, ended_s: float, outcome: str) -> float:
-    if flight.arrived_s >= 0.0:
-        return flight.arrived_s
-    return ended_s if outcome == "delivered" else math.nan
 
 
 def _cancel(timer: Timer) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from twin.errors import ConservationError, LimitError
+from twin.kernel.flight import Flight
 
 MOST_OBSERVATIONS = 5_000_000
 MOST_TRANSFERS = 500_000
@@ -114,3 +115,26 @@ class Transfers:
     def all(self) -> list[Transfer]:
         """Every kept transfer, in the order they ended."""
         return list(self._by_identity.values())
+
+
+def transfer_of(flight: Flight, ended_s: float, outcome: str) -> Transfer:
+    """What is kept of a flight that has ended."""
+    return Transfer(
+        flight.identity,
+        flight.parent,
+        flight.trace,
+        flight.source,
+        flight.to,
+        flight.message.topic,
+        flight.message.kind,
+        flight.sent_s,
+        ended_s,
+        outcome,
+        _arrived_s(flight, ended_s, outcome),
+    )
+
+
+def _arrived_s(flight: Flight, ended_s: float, outcome: str) -> float:
+    if flight.arrived_s >= 0.0:
+        return flight.arrived_s
+    return ended_s if outcome == "delivered" else math.nan
