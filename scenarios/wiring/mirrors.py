@@ -12,7 +12,7 @@ from twin.kernel.behaviour import Behaviour, Context, Effect, Event
 from twin.kernel.kernel import Kernel
 from twin.state.records import Transaction
 from twin.state.shadow import SHADOW, Shadow
-from twin.state.shadow.trees import moment_s, youngest
+from twin.state.shadow.trees import member, moment_s, youngest
 from twin.state.truth import Mirrored, Truth
 
 TRUTH_MEASURES: Final = {
@@ -109,6 +109,6 @@ def _reported(shadow: Shadow) -> dict[str, Mirrored]:
     stamps = shadow.metadata.get("reported", {})
     found = {}
     for name, value in shadow.state.get("reported", {}).items():
-        stamp = youngest(stamps[name])
+        stamp = youngest(member(stamps, name))
         found[name] = Mirrored(value, 0.0 if stamp is None else moment_s(stamp))
     return found

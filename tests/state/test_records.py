@@ -43,7 +43,7 @@ def test_a_message_changes_records_and_says_what_to_keep_and_publish(twins):
     """One transaction holds the change, for the journal, and the answer."""
     transaction = twins.handle(Message("kitchen/a/boil"), 10.0)
 
-    assert [change[:3] for change in transaction.changes] == [("put", "egg", "a")]
+    assert [(change.what, change.kind, change.key) for change in transaction.changes] == [("put", "egg", "a")]
     assert [message.topic for message in transaction.messages] == ["kitchen/a/boil/accepted"]
     assert twins.next_due_s() == 14.0
 

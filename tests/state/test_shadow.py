@@ -2,12 +2,13 @@ import copy
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twin.message import Message
 from twin.state.records import Records, Transaction
-from twin.state.shadow import SHADOW, InFlight, Shadow, Shadows, ShadowSettings
+from twin.state.shadow import SHADOW, InFlight, RejectedError, Shadow, Shadows, ShadowSettings, requests
+from twin.state.shadow.requests import read_update
 from twin.state.twins import Twins
 
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from([0.5, 1.0, "x", ""])
@@ -48,10 +49,10 @@ def rejection(payload):
 @settings(max_examples=100)
 def test_reporting_the_delta_empties_it(desired, reported):
     """A device that reports what the delta asks for has nothing left to do."""
-    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1.0)
+    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1.0).shadow
     delta, stamps = shadow.delta()
 
-    assert shadow.updated({"reported": delta}, 2.0).delta() == ({}, {})
+    assert shadow.updated({"reported": delta}, 2.0).shadow.delta() == ({}, {})
     assert delta.keys() == stamps.keys()
 
 
@@ -59,7 +60,7 @@ def test_reporting_the_delta_empties_it(desired, reported):
 @settings(max_examples=100)
 def test_an_update_leaves_the_older_document_as_it_was(first, second):
     """Documents are never mutated, so an older one can be kept at no cost."""
-    shadow = Shadow().updated({"desired": first, "reported": second}, 1.0)
+    shadow = Shadow().updated({"desired": first, "reported": second}, 1.0).shadow
     before = copy.deepcopy(shadow)
     shadow.updated({"desired": second, "reported": first}, 2.0)
     assert shadow == before
@@ -68,14 +69,14 @@ def test_an_update_leaves_the_older_document_as_it_was(first, second):
 @given(SECTIONS)
 @settings(max_examples=100)
 def test_metadata_mirrors_the_state(section):
-    """State and metadata have the same keys at every level, a leaf has a stamp, whatever the keys are."""
-    shadow = Shadow().updated({"desired": section}, 7.0)
+    """A stamp stands at every leaf or above it, whatever the keys are; an empty object has none."""
+    shadow = Shadow().updated({"desired": section}, 7.0).shadow
     check_mirrored(shadow.state.get("desired", {}), shadow.metadata.get("desired", {}))
 
 
 def check_mirrored(state, stamps):
     """Compare the shape of a state with that of its metadata."""
-    if isinstance(state, dict):
+    if isinstance(state, dict) and isinstance(stamps, dict):
         assert state.keys() == stamps.keys()
         for key, value in state.items():
             check_mirrored(value, stamps[key])
@@ -131,13 +132,13 @@ def test_six_levels_are_accepted():
 )
 def test_values_differ_as_json_values(desired, reported, delta):
     """1 equals 1.0 and true is no number; arrays are compared and reported whole."""
-    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1.0)
+    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1.0).shadow
     assert shadow.delta()[0].get("v") == delta
 
 
 def test_a_new_object_of_nulls_is_not_stored():
     """Nulls inside a new object are left out, and so is an object that holds nothing else."""
-    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1.0)
+    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1.0).shadow
     assert shadow.state == {"desired": {"c": {"e": 1}}}
 
 
@@ -237,3 +238,51 @@ def test_documents_are_built_only_if_somebody_wants_them():
         "update/accepted",
         "update/delta",
     }
+
+
+BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "state": st.none()
+        | SCALARS
+        | st.dictionaries(st.sampled_from(["desired", "reported", "x"]), SCALARS | SECTIONS, max_size=2),
+        "version": SCALARS | st.integers(0, 3),
+        "clientToken": SCALARS | st.text(min_size=10, max_size=24),
+        "eventTime": SCALARS | st.sampled_from([1.5e300, 10**400]),
+        "expiresIn": SCALARS,
+        "condition": SCALARS | st.dictionaries(KEYS, SCALARS),
+        "more": SCALARS,
+    },
+)
+
+
+@given(st.lists(BODIES, max_size=2), st.booleans())
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+def test_a_usual_request_is_read_as_a_strange_one_is(bodies, has_extensions):
+    """What is decoded in one step is what is checked member by member, also if members come twice."""
+    given = ShadowSettings(has_extensions=has_extensions, token_limit_bytes=40)
+    payload = b"{" + b",".join(each for body in bodies if (each := json.dumps(body).encode()[1:-1])) + b"}"
+
+    assert read(read_update, payload, given) == read(requests._read_strange, payload, given)
+
+
+def read(reader, payload, given):
+    """A request with its kinds of numbers, or what is said against it."""
+    try:
+        request = reader(payload, given)
+    except RejectedError as error:
+        return error.document(0)
+    return repr(request)
+
+
+@given(st.lists(st.dictionaries(KEYS, st.text(max_size=60) | st.none() | st.just({"x": 1}), max_size=3)))
+@settings(max_examples=200)
+def test_a_state_is_refused_exactly_when_it_is_too_long(reports):
+    """The length that is allowed is that of the whole state, however many updates it took."""
+    twins, plain = shadows(state_limit_bytes=100, has_documents=False), Shadow()
+    for report in reports:
+        after = plain.updated({"reported": report}, 1.0).shadow
+        said = update(twins, {"reported": report})
+        assert ("update/rejected" in said) is (after.state_bytes() > 100)
+        plain = plain if "update/rejected" in said else after
+    assert getattr(twins.records.get(SHADOW, "thing"), "state", {}) == plain.state

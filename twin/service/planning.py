@@ -97,14 +97,15 @@ class Subjects:
         for transaction in transactions:
             at_s = transaction.now_s
             last = sequence + len(transaction.changes)
-            for what, kind, key, record, note, before in transaction.changes:
+            for change in transaction.changes:
                 sequence += 1
+                what, kind, key, record = change.what, change.kind, change.key, change.record
                 subject = known.get((kind, key))
                 if subject is None:
-                    thing = thing_of(key, before if record is None else record)
+                    thing = thing_of(key, change.before if record is None else record)
                     subject = self._named(kind, key, thing, plan)
                 number, thing, name_sum = subject
-                written = b"" if what == "remove" else written_of(record, note)
+                written = b"" if what == "remove" else written_of(record, change.entry)
                 checksum = crc32(written, name_sum)
                 write.append((sequence, last, at_s, what, number, written, checksum))
                 entries.append((sequence, last, at_s, what, kind, key, thing, written, checksum))

@@ -19,7 +19,18 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 from twin.state.records import Records, Tree
 from twin.state.sessions import KIND as SESSION
 from twin.state.shadow.document import Shadow
-from twin.state.shadow.trees import MISSING, Path, Stamp, at, event_s, leaves, pointer, received_s, youngest
+from twin.state.shadow.trees import (
+    MISSING,
+    Path,
+    Stamp,
+    at,
+    event_s,
+    leaves,
+    pointer,
+    received_s,
+    stamps_at,
+    youngest,
+)
 
 Quality: TypeAlias = Literal["good", "stale", "unknown"]
 TwinState: TypeAlias = Literal["live", "stale", "read_only", "diverged", "branch"]
@@ -94,7 +105,7 @@ def qualities(
     reaches = is_reachable(thing, records, standing)
     judged: dict[Path, Judged] = {}
     for path, _ in leaves(reported):
-        age = _age_s(youngest(at(stamps, path)), now_s, standing)
+        age = _age_s(youngest(stamps_at(stamps, path)), now_s, standing)
         max_age_s = max_ages_s.get(path[0], standing.max_age_s)
         judged[path] = Judged(age, quality_of(age, max_age_s, is_reachable=reaches))
     missing = [path for path, _ in leaves(shadow.state.get("desired", {}))] + [(name,) for name in max_ages_s]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ from twin.message import Message
 
 T = TypeVar("T")
 Tree: TypeAlias = dict[str, Any]
+_encode = msgspec.json.Encoder().encode
 STALE_DEADLINES: Final = 64
 """So many passed-over deadlines, and as many as there are records, before the heap is made anew."""
 
@@ -70,15 +71,23 @@ class Records:
             for key, record in kept.items():
                 yield kind, key, record
 
-    def put(self, kind: str, key: str, record: Record) -> None:
-        """Keep a record in place of an older one; transactions and stores call this, nobody else."""
-        self.of(kind)[key] = record
+    def put(self, kind: str, key: str, record: Record) -> Any:
+        """Keep a record in place of an older one, which is returned, or None.
+
+        Transactions and stores call this, nobody else.
+        """
+        kept = self._kinds.get(kind)
+        if kept is None:
+            kept = self._kinds[kind] = {}
+        before = kept.get(key)
+        kept[key] = record
         if kind in self._dependents:
             self._forget_derived(kind)
         if record.due_s != math.inf:
             heappush(self._deadlines, Deadline(record.due_s, kind, key))
             if len(self._deadlines) > STALE_DEADLINES + 2 * sum(map(len, self._kinds.values())):
                 self._forget_passed_over()
+        return before
 
     def remove(self, kind: str, key: str) -> None:
         """Forget a record; transactions and stores call this, nobody else."""
@@ -133,7 +142,7 @@ class Records:
         heapify(self._deadlines)
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change, as the journal keeps it: the new record, or None if it was removed.
 
     A "note" changes no record: its `entry`, shaped as JSON, stands in the journal only. `before` is the
@@ -148,7 +157,7 @@ class Change(NamedTuple):
     before: Record | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Transaction:
     """What one request changes and publishes, at `now_s`: kept whole or not at all, published when kept.
 
@@ -157,14 +166,17 @@ class Transaction:
 
     records: Records
     now_s: float
-    changes: list[Change] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    observations: list[tuple[str, float]] = field(default_factory=list)
+    changes: list[Change]
+    messages: list[Message]
+    observations: list[tuple[str, float]]
+
+    def __init__(self, records: Records, now_s: float) -> None:  # shorter than what a dataclass writes
+        self.records, self.now_s = records, now_s
+        self.changes, self.messages, self.observations = [], [], []
 
     def put(self, kind: str, key: str, record: Record) -> None:
         """Keep a record in place of an older one."""
-        before = self.records.get(kind, key)
-        self.records.put(kind, key, record)
+        before = self.records.put(kind, key, record)
         self.changes.append(Change("put", kind, key, record, None, before))
 
     def remove(self, kind: str, key: str) -> None:
@@ -179,7 +191,7 @@ class Transaction:
 
     def publish(self, topic: str, document: Any, *, qos: int = 1, retain: bool = False) -> None:
         """Publish a document as JSON, or bytes as they are."""
-        payload = document if isinstance(document, bytes) else msgspec.json.encode(document)
+        payload = document if type(document) is bytes else _encode(document)
         self.messages.append(Message(topic, payload, qos, retain))
 
     def observe(self, measure: str, value: float = 1.0) -> None:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from twin.state.records import Record, Tree
-from twin.state.shadow.trees import Path, Stamp, delta, merge, shown, without
+from twin.state.shadow.trees import DEEP, NOTHING, Path, Stamp, delta, merge, shown, without
 
 SHADOW: Final = "shadow"
 TOMBSTONE: Final = "tombstone"
 SECTIONS: Final = ("desired", "reported")
 
-EMPTY: Final[Tree] = {}
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Shadow(Record, frozen=True, kw_only=True, gc=False):
     """One shadow at one version: `state` and `metadata` hold the sections that are not empty.
 
-    `metadata` has a stamp of `twin.state.shadow.trees` where `state` has a leaf. `expiries` has the end
+    `metadata` has the stamps of both, as `twin.state.shadow.trees` has them. `expiries` has the end
     (seconds) of desired values by JSON pointer; `due_s` is the earliest. `delta_since_s` is when the delta
     appeared that still stands. The versions of the sections count the updates that named them.
     """
@@ -34,35 +33,42 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
     expiries: dict[str, float] = msgspec.field(default_factory=dict)
     delta_since_s: float | None = None
 
-    def updated(self, patch: Tree | None, stamp: Stamp) -> Shadow:
-        """Merge a patch, where None removes both sections; one version up."""
-        if patch is None:
-            patch = {"desired": None, "reported": None}
-        state, metadata = self.state.copy(), self.metadata.copy()
-        for section, changes in patch.items():
-            old, stamps = EMPTY, EMPTY
+    def updated(self, patch: Tree | None, stamp: Stamp, mark: Any = None, levels: int = DEEP) -> Updated:
+        """Merge a patch of sections, where None removes a section, or both; one version up.
+
+        Raises ValueError as `merge` does; `mark` and `levels` are handed on to it.
+        """
+        sections = {"desired": None, "reported": None} if patch is None else patch
+        state, stamps, shown = self.state.copy(), self.metadata.copy(), {}
+        for section, changes in sections.items():
             if changes:
-                old, stamps = merge(state.get(section, EMPTY), metadata.get(section, EMPTY), changes, stamp)
-            elif changes is not None:
-                continue
-            if old:
-                state[section], metadata[section] = old, stamps
-            elif section in state:
-                del state[section], metadata[section]
-        return Shadow(
+                old = state.get(section, NOTHING)
+                merged, known, shown[section] = merge(
+                    old, stamps.get(section, NOTHING), changes, stamp, mark, levels
+                )
+                if merged:
+                    state[section], stamps[section] = merged, known
+                    continue
+            else:
+                shown[section] = mark if changes is None else NOTHING
+                if changes is not None:
+                    continue
+            if section in state:
+                del state[section], stamps[section]
+        shadow = Shadow(
             version=self.version + 1,
             state=state,
-            metadata=metadata,
-            desired_version=self.desired_version + ("desired" in patch),
-            reported_version=self.reported_version + ("reported" in patch),
+            metadata=stamps,
+            desired_version=self.desired_version + ("desired" in sections),
+            reported_version=self.reported_version + ("reported" in sections),
             delta_since_s=self.delta_since_s,
         )
+        return Updated(shadow, mark if patch is None else shown)
 
     def without_desired(self, paths: list[Path]) -> Shadow:
         """Remove desired values at the same version."""
         state, metadata = dict(self.state), dict(self.metadata)
-        state["desired"] = without(state["desired"], paths)
-        metadata["desired"] = without(metadata["desired"], paths)
+        state["desired"], metadata["desired"] = without(state["desired"], metadata["desired"], paths)
         if not state["desired"]:
             del state["desired"], metadata["desired"]
         return replace(self, state=state, metadata=metadata)
@@ -89,6 +95,13 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
             return 0
         frame = sum(len(section) for section in state) + 4 * len(state) + 1
         return len(_ENCODER.encode(state)) - frame
+
+
+class Updated(NamedTuple):
+    """A shadow after an update, and the metadata of the update."""
+
+    shadow: Shadow
+    metadata: Any
 
 
 class Tombstone(Record, frozen=True, kw_only=True, gc=False):

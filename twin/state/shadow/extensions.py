@@ -26,6 +26,7 @@ from twin.state.shadow.trees import (
     moment_s,
     pointer,
     read_pointer,
+    stamps_at,
     youngest,
 )
 
@@ -197,7 +198,7 @@ class Endings:
 
 def _moment_at_s(shadow: Shadow, section: str, path: Path) -> float:
     """When the value at a path of a section arose as far as is known; long ago if it has no stamp."""
-    stamps = at(shadow.metadata.get(section, {}), path)
+    stamps = stamps_at(shadow.metadata.get(section, {}), path)
     stamp = None if stamps is MISSING else youngest(stamps)
     return -math.inf if stamp is None else moment_s(stamp)
 

@@ -12,12 +12,11 @@ from twin.state.records import Tree
 from twin.state.shadow.document import SECTIONS
 from twin.state.shadow.settings import ShadowSettings
 
+_SECTIONS: Final = frozenset(SECTIONS)
 VERBS: Final = frozenset({"update", "get", "delete"})
 THING_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 SHADOW_NAME: Final = re.compile(r"[$a-zA-Z0-9:_-]{1,64}")
 NAME_SHOWN: Final = 64
-TOPICS_REMEMBERED: Final = 65_536
-_DECODER: Final = msgspec.json.Decoder()
 
 
 class RejectedError(Exception):
@@ -32,19 +31,23 @@ class RejectedError(Exception):
         return signed({"code": self.code, "message": self.message}, timestamp, self.token)
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A checked request: `state` None removes both sections, `version` None asks for no check.
 
     `event_s` is when the values arose by the sender's clock (seconds); `expires_s` for how long desired
     values hold (seconds); `condition` what must hold now.
     """
 
-    state: Tree | None
-    version: int | None = None
-    token: str | None = None
-    event_s: float | None = None
-    expires_s: float | None = None
-    condition: Tree | None = None
+    state: dict[str, dict[str, Any] | None] | None
+    version: Any = None
+    token: str | None = msgspec.field(default=None, name="clientToken")
+    event_s: float | None = msgspec.field(default=None, name="eventTime")
+    expires_s: float | None = msgspec.field(default=None, name="expiresIn")
+    condition: dict[str, Any] | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder()
+_REQUEST: Final = msgspec.json.Decoder(Request)
 
 
 class Address(NamedTuple):
@@ -63,6 +66,12 @@ def signed(document: Tree, timestamp: int, token: str | None) -> Tree:
     return document
 
 
+@lru_cache(maxsize=16)
+def mark_of(timestamp: int) -> msgspec.Raw:
+    """What stands for a value in the metadata of what came now."""
+    return msgspec.Raw(b'{"timestamp":%d}' % timestamp)
+
+
 def key_of(thing: str, name: str) -> str:
     """The key of a shadow's record."""
     return f"{thing}/{name}" if name else thing
@@ -73,9 +82,11 @@ def topic_of(thing: str, name: str) -> str:
     return f"$aws/things/{thing}/shadow/name/{name}" if name else f"$aws/things/{thing}/shadow"
 
 
-@lru_cache(maxsize=TOPICS_REMEMBERED)
 def read_topic(topic: str) -> Address | None:
     """What a request topic asks for; None for any other topic, answers and events among them."""
+    thing = topic[12:-14]
+    if "/" not in thing and topic.startswith("$aws/things/") and topic.endswith("/shadow/update"):
+        return Address(thing, "", "update")  # most of them
     levels = topic.split("/")
     verb, count = levels[-1], len(levels)
     if verb not in VERBS or count not in (5, 7) or levels[0] != "$aws" or levels[1] != "things":
@@ -104,22 +115,54 @@ def check_names(thing: str, name: str, token: str | None = None) -> None:
 
 def read_update(payload: bytes, settings: ShadowSettings) -> Request:
     """Check an update request but for its values; raise RejectedError with the service's code and text."""
+    try:
+        request = _REQUEST.decode(payload)
+    except (ValueError, RecursionError):
+        return _read_strange(payload, settings)
+    return request if _is_usual(request, settings) else _read_strange(payload, settings)
+
+
+def _is_usual(request: Request, settings: ShadowSettings) -> bool:
+    """Whether nothing of a decoded request needs another look."""
+    token, state = request.token, request.state
+    if request.version is not None or request.expires_s is not None or request.condition is not None:
+        return False
+    if token is not None and 4 * len(token) > settings.token_limit_bytes:  # it may be in UTF-8
+        return False
+    return state is None or _SECTIONS.issuperset(state)
+
+
+def _read_strange(payload: bytes, settings: ShadowSettings) -> Request:
+    """Check an update request that has something unusual, member by member."""
     body = _object(payload)
     token = _token(body, settings)
     if "state" not in body:
         raise RejectedError(400, "Missing required node: state", token)
-    state, version = body["state"], body.get("version")
+    version = body.get("version")
     if version is not None and (type(version) is not int or version < 0):
         raise RejectedError(400, "Invalid version", token)
-    request = Request(state, version, token, _number(body.get("eventTime")))
-    if not settings.has_extensions:
-        return request
-    expires_s, condition = body.get("expiresIn"), body.get("condition")
-    if expires_s is not None and not (_number(expires_s) or 0.0) > 0.0:
-        raise RejectedError(400, "Invalid expiresIn: expected seconds above 0", token)
-    if condition is not None and not isinstance(condition, dict):
-        raise RejectedError(400, "Invalid condition: expected an object of paths and values", token)
-    return request._replace(expires_s=_number(expires_s), condition=condition)
+    expires_s, condition = None, None
+    if settings.has_extensions:
+        expires_s, condition = _number(body.get("expiresIn")), body.get("condition")
+        if body.get("expiresIn") is not None and not (expires_s or 0.0) > 0.0:
+            raise RejectedError(400, "Invalid expiresIn: expected seconds above 0", token)
+        if condition is not None and not isinstance(condition, dict):
+            raise RejectedError(400, "Invalid condition: expected an object of paths and values", token)
+    state = _checked_state(body["state"], token)
+    return Request(state, version, token, _number(body.get("eventTime")), expires_s, condition)
+
+
+def _checked_state(state: Any, token: str | None) -> Tree | None:
+    if state is None:
+        return None
+    if not isinstance(state, dict):
+        raise RejectedError(400, "State node must be an object", token)
+    for section, changes in state.items():
+        if section not in SECTIONS:
+            raise RejectedError(400, f"State contains an invalid node: '{section}'", token)
+        if changes is not None and not isinstance(changes, dict):
+            raise RejectedError(400, f"{section.capitalize()} node must be an object", token)
+    return state
 
 
 def read_token(payload: bytes, settings: ShadowSettings) -> str | None:
@@ -135,62 +178,11 @@ def token_or_none(payload: bytes, settings: ShadowSettings) -> str | None:
         return None
 
 
-def metadata_of(request: Request, timestamp: int, depth_limit: int) -> Any:
-    """The metadata of the request as accepted shows it; raise RejectedError for a state that is none."""
-    state, token, leaf = request.state, request.token, {"timestamp": timestamp}
-    if state is None:
-        return leaf
-    if not isinstance(state, dict):
-        raise RejectedError(400, "State node must be an object", token)
-    metadata: Tree = {}
-    for section, changes in state.items():
-        if section not in SECTIONS:
-            raise RejectedError(400, f"State contains an invalid node: '{section}'", token)
-        if changes is None:
-            metadata[section] = leaf
-        elif not isinstance(changes, dict):
-            raise RejectedError(400, f"{section.capitalize()} node must be an object", token)
-        else:
-            try:
-                metadata[section] = _checked(changes, leaf, depth_limit)
-            except ValueError as error:
-                raise RejectedError(400, _problem(error, depth_limit), token) from None
-    return metadata
-
-
-def _problem(error: ValueError, depth_limit: int) -> str:
+def problem_of(error: ValueError, depth_limit: int) -> str:
+    """What is wrong with the values of a request, as the service says it."""
     if error.args[0] == "null":
         return "Invalid JSON: an array must not hold null"
     return f"JSON contains too many levels of nesting; maximum is {depth_limit}"
-
-
-def _checked(value: Tree, leaf: Tree, levels: int) -> Tree:
-    """A leaf for each leaf; ValueError for a null in an array or too many levels, the section counted."""
-    if not levels:
-        raise ValueError("levels")
-    metadata: Tree = dict.fromkeys(value, leaf)
-    for key, below in value.items():
-        kind = type(below)
-        if kind is dict:
-            metadata[key] = _checked(below, leaf, levels - 1)
-        elif kind is list:
-            metadata[key] = _checked_elements(below, leaf, levels - 1)
-    return metadata
-
-
-def _checked_elements(value: list[Any], leaf: Tree, levels: int) -> list[Any]:
-    if not levels:
-        raise ValueError("levels")
-    if None in value:
-        raise ValueError("null")
-    metadata: list[Any] = [leaf] * len(value)
-    for index, below in enumerate(value):
-        kind = type(below)
-        if kind is dict:
-            metadata[index] = _checked(below, leaf, levels - 1)
-        elif kind is list:
-            metadata[index] = _checked_elements(below, leaf, levels - 1)
-    return metadata
 
 
 def _object(payload: bytes) -> Tree:

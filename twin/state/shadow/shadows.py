@@ -19,7 +19,8 @@ from twin.state.shadow.requests import (
     Request,
     check_names,
     key_of,
-    metadata_of,
+    mark_of,
+    problem_of,
     read_token,
     read_topic,
     read_update,
@@ -33,6 +34,9 @@ from twin.state.shadow.trees import Stamp, read_pointer
 FILTERS: Final = tuple(
     f"$aws/things/+/shadow/{name}{verb}" for name in ("", "name/+/") for verb in ("update", "get", "delete")
 )
+_encode = msgspec.json.Encoder().encode
+UNWRITTEN: Final = Shadow()
+SIZES_REMEMBERED: Final = 65_536
 DOCUMENTS_REMEMBERED: Final = 20_000
 KINDS: Final[Mapping[str, type[Record]]] = {SHADOW: Shadow, TOMBSTONE: Tombstone}
 
@@ -48,6 +52,9 @@ class Shadows:
 
     settings: ShadowSettings = field(default_factory=ShadowSettings)
     schema: Schema | None = None
+    _sizes: dict[str, tuple[Shadow, int]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )  # bytes that a state has at most; no state itself, as below
     _documents: dict[str, tuple[Shadow, msgspec.Raw]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )  # no state: what it holds follows from the records, which are immutable
@@ -70,7 +77,7 @@ class Shadows:
         thing, name, verb = address
         try:
             if verb == "update":
-                self.update(thing, name, message.payload, transaction)
+                self._update(thing, name, read_update(message.payload, self.settings), transaction)
             elif verb == "get":
                 document = self.get(thing, name, message.payload, transaction)
                 transaction.publish(f"{message.topic}/accepted", document)
@@ -90,7 +97,7 @@ class Shadows:
 
         Raise RejectedError if the request is refused; nothing is changed or published then.
         """
-        return self._update(thing, name, read_update(payload, self.settings), transaction)
+        return _tree(self._update(thing, name, read_update(payload, self.settings), transaction))
 
     def get(self, thing: str, name: str, payload: bytes, transaction: Transaction) -> Tree:
         """The whole document with its delta; raise RejectedError if there is none."""
@@ -131,8 +138,8 @@ class Shadows:
     ) -> Tree:
         """Set desired values of a thing, for `expires_s` seconds or for ever; as `update` otherwise."""
         payload = msgspec.json.encode({"state": {"desired": values}})
-        request = read_update(payload, self.settings)._replace(expires_s=expires_s)
-        return self._update(thing, name, request, transaction)
+        request = replace(read_update(payload, self.settings), expires_s=expires_s)
+        return _tree(self._update(thing, name, request, transaction))
 
     def names(self, thing: str, records: Records) -> list[str]:
         """The named shadows of a thing in order; the classic one has no name and is not listed."""
@@ -162,31 +169,60 @@ class Shadows:
 
     # one update --------------------------------------------------------------------------------------
 
-    def _update(self, thing: str, name: str, request: Request, transaction: Transaction) -> Tree:
-        timestamp, records, token = int(transaction.now_s), transaction.records, request.token
-        metadata = metadata_of(request, timestamp, self.settings.depth_limit)
+    def _update(self, thing: str, name: str, request: Request, transaction: Transaction) -> bytes:
+        """Merge a request; return the accepted document."""
+        now_s, records, token = float(transaction.now_s), transaction.records, request.token
+        timestamp, settings = int(now_s), self.settings
         key = f"{thing}/{name}" if name else thing
         before: Shadow | None = records.get(SHADOW, key)
-        base = before or self._fresh(thing, name, records, token)
+        stamp: Stamp = now_s if request.event_s is None else [now_s, request.event_s]
+        try:
+            after, metadata = (before or UNWRITTEN).updated(
+                request.state, stamp, mark_of(timestamp), settings.depth_limit
+            )
+        except ValueError as error:
+            raise RejectedError(400, problem_of(error, settings.depth_limit), token) from None
+        base = before
+        if base is None:
+            base = self._fresh(thing, name, records, token)
+            after = replace(after, version=base.version + 1)
         if request.version is not None and request.version != base.version:
             raise RejectedError(409, "Version conflict", token)
-        check_condition(request, before)
-        self._check_schema(thing, request, records)
-        now_s = float(transaction.now_s)
-        stamp: Stamp = now_s if request.event_s is None else [now_s, request.event_s]
-        after, ended = base.updated(request.state, stamp), 0
-        if not is_plain(self.settings, self.schema, request, base):
-            endings = Endings(self.settings, self.schema, thing, records)
+        if request.condition is not None:
+            check_condition(request, before)
+        if self.schema is not None:
+            self._check_schema(self.schema, thing, request, records)
+        ended = 0
+        if not is_plain(settings, self.schema, request, base):
+            endings = Endings(settings, self.schema, thing, records)
             after, ended = endings.apply(base, after, request, now_s)
-        if after.state_bytes() > self.settings.state_limit_bytes:
-            raise RejectedError(413, "The payload exceeds the maximum size allowed", token)
-        accepted = self._numbered({"state": request.state, "metadata": metadata}, after)
+        document = self._numbered({"state": request.state, "metadata": metadata}, after)
+        accepted = _encode(signed(document, timestamp, token))
+        self._check_size(key, before, after, len(accepted), token)
         topic = topic_of(thing, name)
-        transaction.publish(f"{topic}/update/accepted", signed(accepted, timestamp, token))
+        transaction.publish(f"{topic}/update/accepted", accepted)
         self._keep(key, topic, before, after, token, transaction)
         if ended:
             transaction.observe("shadow_desired_ended", ended)
         return accepted
+
+    def _check_size(
+        self, key: str, before: Shadow | None, after: Shadow, growth_bytes: int, token: str | None
+    ) -> None:
+        """Raise RejectedError for a state that is too long; one that cannot be is not measured."""
+        limit_bytes, known = self.settings.state_limit_bytes, self._sizes.get(key)
+        at_most_bytes = growth_bytes
+        if known is not None and known[0] is before:
+            at_most_bytes += known[1]
+        elif before is not None:
+            at_most_bytes = limit_bytes + 1
+        if at_most_bytes > limit_bytes:
+            at_most_bytes = after.state_bytes()
+            if at_most_bytes > limit_bytes:
+                raise RejectedError(413, "The payload exceeds the maximum size allowed", token)
+        if len(self._sizes) >= SIZES_REMEMBERED:
+            self._sizes.clear()
+        self._sizes[key] = (after, at_most_bytes)
 
     def _fresh(self, thing: str, name: str, records: Records, token: str | None) -> Shadow:
         """The shadow that an update creates: its numbering goes on from a deleted one."""
@@ -196,11 +232,9 @@ class Shadows:
         stone: Tombstone | None = records.get(TOMBSTONE, key_of(thing, name))
         return Shadow() if stone is None else Shadow(version=stone.version)
 
-    def _check_schema(self, thing: str, request: Request, records: Records) -> None:
-        if self.schema is None or not request.state:
-            return
-        for section, changes in request.state.items():
-            problem = self.schema.problem(thing, section, changes, records) if changes else ""
+    def _check_schema(self, schema: Schema, thing: str, request: Request, records: Records) -> None:
+        for section, changes in (request.state or {}).items():
+            problem = schema.problem(thing, section, changes, records) if changes else ""
             if problem:
                 raise RejectedError(400, problem, request.token)
 
@@ -238,7 +272,7 @@ class Shadows:
         known = self._documents.get(key)
         if known is not None and known[0] is shadow:
             return known[1]
-        raw = msgspec.Raw(msgspec.json.encode(self._numbered(shadow.document(), shadow)))
+        raw = msgspec.Raw(_encode(self._numbered(shadow.document(), shadow)))
         if len(self._documents) >= DOCUMENTS_REMEMBERED:
             self._documents.clear()
         self._documents[key] = (shadow, raw)
@@ -261,6 +295,12 @@ class Shadows:
     def _reject(self, topic: str, error: RejectedError, transaction: Transaction) -> None:
         transaction.publish(f"{topic}/rejected", error.document(int(transaction.now_s)))
         transaction.observe("shadow_rejected", error.code)
+
+
+def _tree(document: bytes) -> Tree:
+    """A document that was encoded, for whoever asked by a call."""
+    tree: Tree = msgspec.json.decode(document)
+    return tree
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from twin.state.shadow.document import SHADOW, Shadow
 from twin.state.shadow.merging import agreed, merged, patch
 from twin.state.shadow.requests import RejectedError, key_of, topic_of
 from twin.state.shadow.shadows import Shadows
-from twin.state.shadow.trees import MISSING, at, is_same, leaves, moment_s, youngest
+from twin.state.shadow.trees import MISSING, is_same, leaves, moment_s, stamps_at, youngest
 
 SYNC: Final = "sync"
 UPLINK: Final = "gateway/uplink"
@@ -307,7 +307,7 @@ def _moment(key: str, cloud: Tree, transaction: Transaction) -> Tree:
         return {}
     reported, stamps = shadow.state.get("reported", {}), shadow.metadata.get("reported", {})
     changes = patch(cloud.get("reported", {}), reported)
-    found = [youngest(at(stamps, path)) for path, value in leaves(changes) if value is not None]
+    found = [youngest(stamps_at(stamps, path)) for path, value in leaves(changes) if value is not None]
     moments = [moment_s(stamp) for stamp in found if stamp is not None and stamp is not MISSING]
     return {"eventTime": min(moments)} if moments else {}
 

@@ -2,7 +2,9 @@
 
 The stamp of a value is the time it was received (seconds), or `[received, event]` if its sender said when
 it arose. A stamp stands where the state has a leaf, so that no key of a user can be taken for metadata; an
-array is replaced as a whole and has one. Documents show `{"timestamp": whole seconds}`, for each element.
+array is replaced as a whole and has one. An object whose leaves all came at once has one stamp in place of
+an object of stamps; an empty one has none, which is an empty object. Documents show
+`{"timestamp": whole seconds}` for each leaf and each element of an array.
 """
 
 from __future__ import annotations
@@ -13,62 +15,143 @@ from typing import Any, Final, TypeAlias
 from twin.state.records import Tree
 
 Stamp: TypeAlias = float | list[float]
+Stamps: TypeAlias = Any
+"""One stamp for a value and all below it, or an object of stamps where the state has an object."""
 Path: TypeAlias = tuple[str, ...]
 MISSING: Final = object()
+NOTHING: Final[Tree] = {}
+DEEP: Final = 1_000
+Merged: TypeAlias = tuple[Tree, Stamps, Tree]
+"""An object with a patch merged into it, its stamps, and the metadata of the patch."""
 
 
-def merge(old: Tree, old_stamps: Tree, patch: Tree, stamp: Stamp) -> tuple[Tree, Tree]:
-    """New state and stamps: objects merge, null removes, everything else replaces.
+def merge(
+    old: Tree, old_stamps: Stamps, patch: Tree, stamp: Stamp, mark: Any = None, levels: int = DEEP
+) -> Merged:
+    """Objects merge, null removes, everything else replaces.
 
-    Nulls inside a new object are not stored, nor a new object that holds nothing else.
+    Nulls inside a new object are not stored, nor a new object that holds nothing else. The metadata has a
+    mark at every leaf. Raises ValueError for a null in an array, or more levels than are allowed.
     """
-    state, stamps = old.copy(), old_stamps.copy()
+    if not levels:
+        raise ValueError("levels")
+    if len(patch) >= len(old) and old.keys() <= patch.keys():
+        return _replaced(old, old_stamps, patch, stamp, mark, levels)
+    state, metadata = old.copy(), dict.fromkeys(patch, mark)
+    stamps = old_stamps.copy() if type(old_stamps) is dict else dict.fromkeys(old, old_stamps)
     for key, value in patch.items():
-        if type(value) is dict:
+        kind = type(value)
+        if kind is dict:
             there = state.get(key)
             if type(there) is dict:
-                state[key], stamps[key] = merge(there, stamps[key], value, stamp)
+                merged = merge(there, stamps[key], value, stamp, mark, levels - 1)
+            else:
+                merged = merge(NOTHING, NOTHING, value, stamp, mark, levels - 1)
+                if value and not merged[0]:
+                    value = None  # nothing but nulls  # noqa: PLW2901
+            metadata[key] = merged[2]
+            if value is not None:
+                state[key], stamps[key], _ = merged
                 continue
-            below, below_stamps = merge({}, {}, value, stamp)
-            if below or not value:
-                state[key], stamps[key] = below, below_stamps
-            elif key in state:
-                del state[key], stamps[key]
-        elif value is None:
-            if key in state:
-                del state[key], stamps[key]
-        else:
+        elif kind is list:
+            metadata[key] = marked_elements(value, mark, levels - 1)
+        if value is not None:
             state[key], stamps[key] = value, stamp
-    return state, stamps
+        elif key in state:
+            del state[key], stamps[key]
+    return state, stamps, metadata
 
 
-def shown(value: Any, stamps: Any) -> Any:
-    """The metadata of a value as documents show it."""
-    if type(stamps) is dict:
-        return _shown_members(value, stamps, {})
-    return marked(value, {"timestamp": int(received_s(stamps))})
-
-
-def _shown_members(value: Tree, stamps: Tree, marks: dict[float, Tree]) -> Tree:
-    """The metadata of an object; one mark for all that came at the same time, as most of it did."""
-    metadata: Tree = {}
-    for key, stamp in stamps.items():
-        if type(stamp) is dict:
-            metadata[key] = _shown_members(value[key], stamp, marks)
+def _replaced(old: Tree, old_stamps: Stamps, patch: Tree, stamp: Stamp, mark: Any, levels: int) -> Merged:
+    """The same where the patch gives every member: it is the new state itself as far as it can be."""
+    state, metadata = patch, dict.fromkeys(patch, mark)
+    others: Tree = {}  # stamps that are not simply the new one
+    for key, value in patch.items():
+        kind = type(value)
+        if kind is str or kind is float:
             continue
-        moment_s = stamp[0] if type(stamp) is list else stamp
-        mark = marks.get(moment_s)
-        if mark is None:
-            mark = marks[moment_s] = {"timestamp": int(moment_s)}
-        below = value[key]
-        metadata[key] = marked(below, mark) if type(below) is list else mark
+        if kind is dict:
+            there, below_stamps = old.get(key), NOTHING
+            if type(there) is dict:
+                below_stamps = member(old_stamps, key)
+            else:
+                there = NOTHING
+            below, stamps, metadata[key] = merge(there, below_stamps, value, stamp, mark, levels - 1)
+            if below is value and stamps is stamp:
+                continue
+            state = patch.copy() if state is patch else state
+            if below or there is not NOTHING or not value:
+                state[key] = below
+                if stamps is not stamp:
+                    others[key] = stamps
+            else:
+                del state[key]
+        elif value is None:
+            state = patch.copy() if state is patch else state
+            del state[key]
+        elif kind is list:
+            metadata[key] = marked_elements(value, mark, levels - 1)
+    if state and not others:
+        return state, stamp, metadata
+    return state, dict.fromkeys(state, stamp) | others, metadata
+
+
+def marked_elements(value: list[Any], mark: Any, levels: int) -> list[Any]:
+    """A mark for every leaf of an array; ValueError for a null in it, or more levels than are allowed."""
+    if not levels:
+        raise ValueError("levels")
+    if None in value:
+        raise ValueError("null")
+    metadata: list[Any] = [mark] * len(value)
+    for index, below in enumerate(value):
+        if type(below) is dict:
+            metadata[index] = _marked_members(below, mark, levels - 1)
+        elif type(below) is list:
+            metadata[index] = marked_elements(below, mark, levels - 1)
     return metadata
 
 
-def marked(value: Any, mark: Tree) -> Any:
+def _marked_members(value: Tree, mark: Any, levels: int) -> Tree:
+    if not levels:
+        raise ValueError("levels")
+    metadata: Tree = dict.fromkeys(value, mark)
+    for key, below in value.items():
+        if type(below) is dict:
+            metadata[key] = _marked_members(below, mark, levels - 1)
+        elif type(below) is list:
+            metadata[key] = marked_elements(below, mark, levels - 1)
+    return metadata
+
+
+def member(stamps: Stamps, key: str) -> Stamps:
+    """The stamps of a member of an object."""
+    return stamps[key] if type(stamps) is dict else stamps
+
+
+def shown(value: Any, stamps: Stamps) -> Any:
+    """The metadata of a value as documents show it."""
+    return _shown(value, stamps, {})
+
+
+def _shown(value: Any, stamps: Stamps, marks: dict[float, Tree]) -> Any:
+    """The same; one mark for all that came at the same time, as most of it did."""
+    if type(stamps) is dict:
+        return {key: _shown(value[key], below, marks) for key, below in stamps.items()}
+    moment_s = stamps[0] if type(stamps) is list else stamps
+    mark = marks.get(moment_s)
+    if mark is None:
+        mark = marks[moment_s] = {"timestamp": int(moment_s)}
+    return marked(value, mark)
+
+
+def marked(value: Any, mark: Any) -> Any:
     """The value's shape with a mark at every leaf, one for each element of an array."""
     if type(value) is dict:
-        return {key: marked(below, mark) for key, below in value.items()}
+        metadata = dict.fromkeys(value, mark)
+        for key, below in value.items():
+            if type(below) is dict or type(below) is list:
+                metadata[key] = marked(below, mark)
+        return metadata
     if type(value) is list:
         return [marked(element, mark) for element in value]
     return mark
@@ -90,7 +173,7 @@ def moment_s(stamp: Stamp) -> float:
     return received_s(stamp) if said_s is None else said_s
 
 
-def youngest(stamps: Any) -> Stamp | None:
+def youngest(stamps: Stamps) -> Stamp | None:
     """The latest of the stamps below; an empty object has none."""
     if type(stamps) is not dict:
         return stamps  # type: ignore[no-any-return]  # where no object is, there is one stamp
@@ -98,7 +181,7 @@ def youngest(stamps: Any) -> Stamp | None:
     return max(below, key=moment_s, default=None)
 
 
-def delta(desired: Tree, reported: Tree, stamps: Tree) -> tuple[Tree, Tree]:
+def delta(desired: Tree, reported: Tree, stamps: Stamps) -> tuple[Tree, Tree]:
     """Members of desired that reported lacks (whole) or has otherwise (objects: the differing leaves),
     and their metadata as shown.
     """
@@ -108,16 +191,16 @@ def delta(desired: Tree, reported: Tree, stamps: Tree) -> tuple[Tree, Tree]:
         there = reported.get(key, MISSING)
         kind = type(value)
         if kind is dict and type(there) is dict:
-            below, below_metadata = delta(value, there, stamps[key])
+            below, below_metadata = delta(value, there, member(stamps, key))
             if below:
                 differing[key], metadata[key] = below, below_metadata
         elif kind is str or kind is float:
             if value != there or type(there) is bool:
-                stamp = stamps[key]
+                stamp = member(stamps, key)
                 differing[key] = value
                 metadata[key] = {"timestamp": int(stamp[0] if type(stamp) is list else stamp)}
         elif not is_same(value, there):
-            differing[key], metadata[key] = value, shown(value, stamps[key])
+            differing[key], metadata[key] = value, shown(value, member(stamps, key))
     return differing, metadata
 
 
@@ -150,6 +233,17 @@ def at(tree: Any, path: Path) -> Any:
     return tree
 
 
+def stamps_at(stamps: Stamps, path: Path) -> Stamps:
+    """The stamps of the value at a path, or MISSING; one that stands for more is that of all below it."""
+    for key in path:
+        if type(stamps) is not dict:
+            return stamps
+        if key not in stamps:
+            return MISSING
+        stamps = stamps[key]
+    return stamps
+
+
 def pointer(path: Path) -> str:
     """A path as JSON pointer (RFC 6901)."""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
@@ -160,21 +254,26 @@ def read_pointer(text: str) -> Path:
     return tuple(key.replace("~1", "/").replace("~0", "~") for key in text.split("/")[1:])
 
 
-def without(tree: Tree, paths: Iterable[Path]) -> Tree:
-    """The tree without some of its members, and without objects that are empty through that."""
+def without(tree: Tree, stamps: Stamps, paths: Iterable[Path]) -> tuple[Tree, Stamps]:
+    """The tree without some of its members, and without objects that are empty through that; its stamps."""
     for path in paths:
-        tree = _without(tree, path)
-    return tree
+        tree, stamps = _without(tree, stamps, path)
+    return tree, stamps if tree else {}
 
 
-def _without(tree: Tree, path: Path) -> Tree:
+def _without(tree: Tree, stamps: Stamps, path: Path) -> tuple[Tree, Stamps]:
     head, rest = path[0], path[1:]
     if head not in tree:
-        return tree
+        return tree, stamps
     rest_of_tree = tree.copy()
-    below = _without(tree[head], rest) if rest else {}
+    rest_of_stamps = stamps.copy() if type(stamps) is dict else stamps
+    below, below_stamps = _without(tree[head], member(stamps, head), rest) if rest else (NOTHING, NOTHING)
     if below:
         rest_of_tree[head] = below
+        if type(stamps) is dict:
+            rest_of_stamps[head] = below_stamps
     else:
         del rest_of_tree[head]
-    return rest_of_tree
+        if type(stamps) is dict:
+            del rest_of_stamps[head]
+    return rest_of_tree, rest_of_stamps
