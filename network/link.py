@@ -6,7 +6,7 @@ source --> [stage] --> [stage] --> ... --> to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from network.catalogue import access_stages, link_figures
 from network.coap import Coap
@@ -32,6 +32,7 @@ Transport: TypeAlias = Tcp | Quic | Coap | MqttSn
 Stages: TypeAlias = tuple[Stage, ...]
 Layer: TypeAlias = Callable[[Stages], Stages]
 """What a fault makes of the stages of a link."""
+Condition: TypeAlias = Literal["up", "cut", "degraded"]
 
 
 class WideArea:
@@ -40,16 +41,22 @@ class WideArea:
     Changes of route may overlap and end in any order: the latest that has not ended is in force.
     """
 
-    __slots__ = ("_detours", "_direct", "figure", "is_public", "jitter", "metros")
+    __slots__ = ("_detours", "_direct", "changed", "figure", "is_public", "jitter", "metros")
 
     def __init__(
         self, figure: WanFigure, jitter: Jitter, metros: tuple[str | Place, str | Place], is_public: bool
     ) -> None:
         self.figure = self._direct = figure
         self._detours: tuple[WanFigure, ...] = ()
+        self.changed: Callable[[], None] | None = None
         self.jitter = jitter
         self.metros = metros
         self.is_public = is_public
+
+    @property
+    def is_detour(self) -> bool:
+        """Whether a change of route is in force."""
+        return bool(self._detours)
 
     def change_route(self, rtt_s: float) -> WanFigure:
         """Take another round trip and return its figure, which ends it.
@@ -68,6 +75,8 @@ class WideArea:
         self._detours = detours
         self.figure = detours[-1] if detours else self._direct
         self.jitter.law = one_way_law(self.figure.rtt_s, is_public=self.is_public)
+        if self.changed is not None:
+            self.changed()
 
 
 class Link:
@@ -77,7 +86,8 @@ class Link:
     black hole, which they cannot see. After `release` returned None, `cause` says why, and `stopped_at` at
     which stage. Faults stand in layers around the `stages`. `provenance` tells
     what the figures rest on; `wide_area` is there in links made by `Link.wan`, `medium` where devices share
-    one (`join`), and `air_s` counts the seconds that it sent there.
+    one (`join`), and `air_s` counts the seconds that it sent there. Whoever listens at `changed` is told
+    when faults change it.
     """
 
     __slots__ = (
@@ -90,6 +100,7 @@ class Link:
         "air_s",
         "byte_count",
         "cause",
+        "changed",
         "cut_count",
         "down_count",
         "hold_count",
@@ -132,6 +143,7 @@ class Link:
         self.provenance = provenance
         self.wide_area: WideArea | None = None
         self.medium: SharedMedium | None = None
+        self.changed: Callable[[Link], None] | None = None
         self.air_s = 0.0
         self._medium_s = 0.0
         self._is_clear = True
@@ -224,6 +236,8 @@ class Link:
             stages = layer(stages)
         self._stages = stages
         self._releases = tuple(stage.release for stage in stages)
+        if self.changed is not None:
+            self.changed(self)
 
     def release(self, now: float, size_bytes: int) -> float | None:
         """Seconds at which a message that enters now reaches the other end, or None if it never does."""
@@ -310,6 +324,16 @@ class Link:
     def _clear(self) -> None:
         is_open = self.is_up and not self.cut_count and not self.hold_count
         self._is_clear = is_open and self.medium is None
+        if self.changed is not None:
+            self.changed(self)
+
+    @property
+    def condition(self) -> Condition:
+        """What faults have made of it; a cut is one whether or not the ends can see it."""
+        if not self.is_up or self.cut_count or self.hold_count:
+            return "cut"
+        is_detour = self.wide_area is not None and self.wide_area.is_detour
+        return "degraded" if self._layers or is_detour else "up"
 
     def _obstacle(self) -> str:
         if self.hold_count:

@@ -86,6 +86,10 @@ class Blaze:
         rise_k = sensors.rise_k(row, age_s)
         return rise_k + (self._settings.ambient if quantity == "heat_sensor_temperature" else 0.0)
 
+    def air(self, now_s: float) -> Air:
+        """The smoke on the burning level at a time that is not in the future."""
+        return self._smoke.air(now_s - self.starts_at_s)
+
     def reaches_s(
         self,
         feature: Feature,

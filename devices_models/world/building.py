@@ -91,7 +91,7 @@ class Building:
         observe: Observe,
     ) -> None:
         self._env = env
-        self._scene = scene
+        self.scene = scene
         self._settings = settings
         self._observe = observe
         self._places: dict[str, Feature] = {}
@@ -147,7 +147,11 @@ class Building:
 
     def place(self, node: str, feature_id: str) -> None:
         """The node hangs at this feature of the scene."""
-        self._places[node] = self._scene.feature(feature_id)
+        self._places[node] = self.scene.feature(feature_id)
+
+    def place_of(self, node: str) -> Feature | None:
+        """Where the node hangs, if it hangs in the scene."""
+        return self._places.get(node)
 
     def start(self) -> None:
         """Begin: count who is there, set the events of the fire, and sample the occupancy."""
@@ -162,7 +166,7 @@ class Building:
         if self.blaze is not None:
             begun = f"bay '{self.blaze.bay.id}' burns from {self.blaze.starts_at_s:g} s on"
             raise InputError(f"fire: {begun}, and a building has one fire")
-        Blaze(self._scene, self._burning(bay))
+        Blaze(self.scene, self._burning(bay))
 
     def ignite(self, bay: str) -> None:
         """Let the car in this bay catch fire now, as the world's fire is set, or as a fire is by default.
@@ -170,7 +174,7 @@ class Building:
         A car that stood there to leave stays, unless people were leaving before. Raises InputError.
         """
         self.check_fire(bay)
-        self.blaze = Blaze(self._scene, self._burning(bay))
+        self.blaze = Blaze(self.scene, self._burning(bay))
         self.evacuation.burn(bay)
         self._kindle(self.blaze)
         if self._running:
@@ -211,6 +215,11 @@ class Building:
         """When the burning level becomes untenable, if the fans stay as they are; infinite if never."""
         return math.inf if self.blaze is None else self.blaze.untenable_s()
 
+    @property
+    def ambient_c(self) -> float:
+        """The temperature where nothing burns."""
+        return self._settings.ambient
+
     def occupancy(self) -> dict[str, list[float]]:
         """Series every 10 s: time_s, people, cars, layer_height_m, and `queue <gate>`: cars heading there."""
         rows = [*self._samples, self._sample()]
@@ -239,7 +248,7 @@ class Building:
             known = (*AT_DETECTOR, *IN_SMOKE, *COUNTED)
             raise InputError(f"'{feature.id}' senses '{quantity}'{nearest(quantity, known)}")
         if self.blaze is None:
-            return Blaze.clear(self._scene, self._settings, feature, quantity)
+            return Blaze.clear(self.scene, self._settings, feature, quantity)
         return self.blaze.value(feature, quantity, self._env.now)
 
     def _counted(self, feature: Feature, quantity: str) -> str:
@@ -248,7 +257,7 @@ class Building:
         if kind == "level":
             return feature.level
         identity = feature.text("watches") if kind == "door" and feature.kind == "sensor" else feature.id
-        if not self._scene.has(identity) or self._scene.feature(identity).kind != kind:
+        if not self.scene.has(identity) or self.scene.feature(identity).kind != kind:
             raise InputError(f"'{feature.id}' is a {feature.kind}; {quantity} is sensed at a {kind}")
         return identity
 
@@ -344,7 +353,7 @@ class Building:
 
     def _work_fan(self, feature: Feature, *, is_on: bool) -> None:
         """One fan, or all fans of its level where the node is no fan itself."""
-        fans = [fan for fan in self._scene.of_kind("fan") if fan.level == feature.level]
+        fans = [fan for fan in self.scene.of_kind("fan") if fan.level == feature.level]
         names = {feature.id} if feature.kind == "fan" else {fan.id for fan in fans}
         self._running = self._running | names if is_on else self._running - names
         if self.blaze is not None and feature.level == self.blaze.bay.level:
@@ -353,7 +362,7 @@ class Building:
     def _ventilate(self, blaze: Blaze) -> None:
         """The fans of the burning level run from now on as they are switched."""
         running = [
-            fan for fan in self._scene.of_kind("fan") if fan.id in self._running and blaze.is_felt_at(fan)
+            fan for fan in self.scene.of_kind("fan") if fan.id in self._running and blaze.is_felt_at(fan)
         ]
         extract_m3_s = sum(fan.number("flow_m3s") for fan in running if fan.text("type") == "extract")
         is_stirred = any(fan.text("type") == "jet" for fan in running)
@@ -388,7 +397,7 @@ class Building:
     def _sample(self) -> Sample:
         people, cars = self.evacuation.people, self.evacuation.cars
         queues = tuple(cars.heading[gate] for gate in cars.gates)
-        level = self._scene.feature(self._scene.levels[0]) if self.blaze is None else self.blaze.bay
+        level = self.scene.feature(self.scene.levels[0]) if self.blaze is None else self.blaze.bay
         height_m = self._value(level, "layer_height")
         return Sample(self._env.now, people.inside_count, cars.inside_count, queues, height_m)
 

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import simpy
 
@@ -28,6 +29,18 @@ MOST_PEOPLE = 50_000
 
 Changed = Callable[[str, str, float], None]
 """Told of (feature, quantity, value) whenever a countable quantity of the world changes."""
+
+
+class Departure(NamedTuple):
+    """A traveller that asks for room on its first link `delay_s` after the start.
+
+    In the last `walk_s` of them it is under way already: on foot to the door, or pulling out of its bay.
+    """
+
+    delay_s: float
+    traveller: Traveller
+    bay: str
+    walk_s: float
 
 
 def lognormal(stream: Stream, mean: float, deviation: float) -> float:
@@ -66,8 +79,8 @@ class Pedestrians:
 
     def set_out(self) -> None:
         """The alarm sounds: each person starts after the own pre-movement time."""
-        for delay_s, person in self._departures:
-            self._env.timeout(delay_s).callbacks.append(person.set_out)
+        for departure in self.departures:
+            self._env.timeout(departure.delay_s).callbacks.append(departure.traveller.set_out)
 
     def passed(self, door: str) -> int:
         """People who went through a door."""
@@ -78,7 +91,7 @@ class Pedestrians:
         bays = scene.of_kind("bay")
         place, speed = streams.stream("people", "bay"), streams.stream("people", "speed")
         premovement = streams.stream("people", "premovement")
-        self._departures: list[tuple[float, Traveller]] = []
+        self.departures: list[Departure] = []
         for number in range(settings.count):
             bay = bays[place.index(len(bays))]
             level, path, approach_m = self._paths.get(bay.id) or self._plan(scene, bay.id)
@@ -87,7 +100,8 @@ class Pedestrians:
             pre_s = lognormal(premovement, settings.premovement_mean_s, settings.premovement_deviation_s)
             person = Traveller(number, path, own, self._finish)
             self.on_level[level] += 1
-            self._departures.append((pre_s + approach_m / own, person))
+            walk_s = approach_m / own
+            self.departures.append(Departure(pre_s + walk_s, person, bay.id, walk_s))
 
     def _plan(self, scene: Scene, bay: str) -> tuple[str, tuple[Link, ...], float]:
         feature = scene.feature(bay)
@@ -147,14 +161,14 @@ class Traffic:
 
     def set_out(self) -> None:
         """The alarm sounds: each driver starts after the own pre-movement time."""
-        for delay_s, car in self._departures:
-            self._env.timeout(delay_s).callbacks.append(car.set_out)
+        for departure in self.departures:
+            self._env.timeout(departure.delay_s).callbacks.append(departure.traveller.set_out)
 
     def burn(self, bay: str) -> None:
         """The car in this bay burns: it does not leave, and is not counted among those that do."""
         if bay in self._parked:
             place = list(self._parked).index(bay)
-            del self._parked[bay], self._departures[place]
+            del self._parked[bay], self.departures[place]
             self.count -= 1
             self.inside_count -= 1
             if not self.inside_count:
@@ -190,7 +204,7 @@ class Traffic:
             for _ in order
         ]
         self._parked = dict(zip(order, drawn))
-        self._departures: list[tuple[float, Traveller]] = []
+        self.departures: list[Departure] = []
         taken: Counter[str] = Counter()
         for number, (bay, pre_s) in enumerate(zip(order, drawn)):
             gate, drive = self._choose(bay, taken)
@@ -204,7 +218,7 @@ class Traffic:
                 self._starter(bay, gate),
                 max(drive.first_m, 0.1),
             )
-            self._departures.append((pre_s + settings.pull_out_s, car))
+            self.departures.append(Departure(pre_s + settings.pull_out_s, car, bay, settings.pull_out_s))
 
     def _bays(self, scene: Scene, stream: Stream, burning_bay: str) -> list[str]:
         """So many different bays, not the burning one, drawn by a partial shuffle."""
@@ -274,6 +288,11 @@ class Evacuation:
         self.people = Pedestrians(env, scene, settings.crowd, settings.width_convention, streams, changed)
         self.cars = Traffic(env, scene, settings.traffic, streams, changed, burning_bay)
         self.started_s = math.inf
+
+    @property
+    def now_s(self) -> float:
+        """The time on the clock of the run."""
+        return float(self._env.now)
 
     def burn(self, bay: str) -> None:
         """A car has caught fire; one that was about to leave when it did drives away."""

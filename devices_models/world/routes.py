@@ -44,6 +44,14 @@ class Drive(NamedTuple):
     cost_s: float
 
 
+class Track(NamedTuple):
+    """Where a lane lies: its line, and the levels of its first and its second half."""
+
+    points: tuple[Point, ...]
+    level: str
+    to_level: str
+
+
 class Walk(NamedTuple):
     """A piece of way on foot; `door_m` is the clear width of the door at its end, or 0."""
 
@@ -64,6 +72,8 @@ class Driveways:
         self._aisles = {feature.id: feature for feature in features if feature.kind == "aisle"}
         self._roads = [feature for feature in features if feature.kind == "road"]
         self._pieces: dict[str, list[tuple[float, Node]]] = {}
+        self.tracks = {road.id: Track(road.points, road.level, road.level) for road in self._roads}
+        """Where each lane lies, by its name."""
         self.bays = {feature.id: feature for feature in features if feature.kind == "bay"}
         self.gates = {feature.id: feature for feature in features if feature.kind == "gate"}
         ramps = [feature for feature in features if feature.kind == "ramp"]
@@ -131,9 +141,11 @@ class Driveways:
         speed_m_s = aisle.number("speed_kmh") / 3.6
         for number, (start, end) in enumerate(pairwise(nodes)):
             piece_m = marks[number + 1] - marks[number]
-            self._lay(start, end, Lane(f"{aisle.id}.{number}+", piece_m, speed_m_s))
+            line = piece(marks[number], marks[number + 1], aisle.points)
+            there, back = f"{aisle.id}.{number}+", f"{aisle.id}.{number}-"
+            self._lay(start, end, Lane(there, piece_m, speed_m_s), line)
             if aisle.properties["two_way"]:
-                self._lay(end, start, Lane(f"{aisle.id}.{number}-", piece_m, speed_m_s))
+                self._lay(end, start, Lane(back, piece_m, speed_m_s), line[::-1])
 
     def _lay_ramp(self, ramp: Feature) -> None:
         ends = []
@@ -144,9 +156,12 @@ class Driveways:
             extra_m += distance_m(joint, point)
             ends.append(self._node(aisle.level, joint))
         speed_m_s = ramp.number("speed_kmh") / 3.6
-        self._lay(ends[0], ends[1], Lane(ramp.id, ramp.number("length") + extra_m, speed_m_s, is_ramp=True))
+        line = (ends[0][1:], *ramp.points, ends[1][1:])
+        lane = Lane(ramp.id, ramp.number("length") + extra_m, speed_m_s, is_ramp=True)
+        self._lay(ends[0], ends[1], lane, line)
 
-    def _lay(self, start: Node, end: Node, lane: Lane) -> None:
+    def _lay(self, start: Node, end: Node, lane: Lane, line: Sequence[Point]) -> None:
+        self.tracks[lane.name] = Track(tuple(line), start[0], end[0])
         self._graph.add_edge(start, end, seconds=lane.length_m / lane.speed_m_s)
         self._lanes[start, end] = lane
 
@@ -165,7 +180,8 @@ class Driveways:
         joint = self._node(aisle.level, along(project(gate.place, aisle.points)[0], aisle.points))
         reach_m = max(distance_m(joint[1:], gate.place), SHORTEST_M)
         lane = Lane(f"{gate.id}.lane", reach_m, aisle.number("speed_kmh") / 3.6)
-        self._lay(joint, (gate.id, *gate.place), lane)
+        self._lay(joint, (gate.id, *gate.place), lane, (joint[1:], gate.place))
+        self.tracks[lane.name] = Track((joint[1:], gate.place), joint[0], gate.level)
         return joint
 
     def _ways_to(self, gate: str) -> tuple[dict[Node, float], dict[Node, list[Node]]]:
@@ -280,6 +296,17 @@ def along(mark_m: float, points: Sequence[Point]) -> Point:
             return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share)
         mark_m -= piece_m
     return points[-1]
+
+
+def piece(from_m: float, to_m: float, points: Sequence[Point]) -> tuple[Point, ...]:
+    """The part of a polyline between two marks (metres along it), the smaller first."""
+    inner = []
+    passed_m = 0.0
+    for a, b in pairwise(points):
+        passed_m += distance_m(a, b)
+        if from_m < passed_m < to_m:
+            inner.append(b)
+    return (along(from_m, points), *inner, along(to_m, points))
 
 
 def project(point: Point, points: Sequence[Point]) -> tuple[float, float]:

@@ -51,7 +51,8 @@ class Traveller:
 class Link:
     """A way of `length_m` with a speed (m/s) for each number of travellers already on it.
 
-    It holds as many travellers as `pace` has entries; one leaves each `headway_s`.
+    It holds as many travellers as `pace` has entries; one leaves each `headway_s`. Whoever listens at
+    `entered` is told of each traveller that comes in, and how long it will take to cross (s).
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Link:
         "_queue",
         "_waiting",
         "count",
+        "entered",
         "gap_s",
         "gate",
         "headway_s",
@@ -81,6 +83,7 @@ class Link:
         self.headway_s = self.gap_s = headway_s
         self.gate: Gate | None = None
         self.left: Callable[[Link], None] | None = None
+        self.entered: Callable[[Link, Traveller, float], None] | None = None
         self.count = self.passed_count = 0
         self._free_at = 0.0
         self._is_serving = False
@@ -91,6 +94,11 @@ class Link:
     def waiting_count(self) -> int:
         """Travellers that stand before a full link."""
         return len(self._waiting)
+
+    @property
+    def queue_count(self) -> int:
+        """Travellers that have crossed the link and stand at its end."""
+        return len(self._queue) + self._is_serving
 
     def request(self, traveller: Traveller) -> None:
         """Let the traveller in as soon as there is room."""
@@ -114,6 +122,8 @@ class Link:
         hop = traveller.hop = traveller.hop + 1
         way_m = self.length_m if hop or traveller.first_m is None else traveller.first_m
         self._after(way_m / speed_m_s, traveller, self._arrived)
+        if self.entered is not None:
+            self.entered(self, traveller, way_m / speed_m_s)
         if hop:
             traveller.path[hop - 1].depart()
         elif traveller.started is not None:

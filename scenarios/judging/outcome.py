@@ -9,8 +9,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 from network.wan import metro
-from scenarios.format.expression import ChainLatency, Expression, Latency, Measure, Name, parse
+from scenarios.format.expression import Expression, Latency, Measure, Name, parse
 from scenarios.format.schema import Requirement
+from scenarios.judging.chains import message_chains
 from scenarios.judging.judgement import Judgement, Sample, evaluate, samples_of
 from scenarios.results import Hop
 from scenarios.wiring import timeline
@@ -18,9 +19,6 @@ from scenarios.wiring.assembly import Assembly
 
 WORLD: Final = "world"
 MOST_LATENCIES: Final = 2_000
-LONGEST_CHAIN: Final = 40
-AFTERMATH_S: Final = 10.0
-"""How long after the sample that is explained its chain is shown."""
 ALARM, COMMAND, OPEN, SOUNDING, FIRED = "alarm", "gate_command", "gate_open", "sounding", "rule_fired"
 
 
@@ -78,16 +76,18 @@ class Record:
 
     def bytes(self, kind: str, scope: str) -> int:
         """Bytes that left a site, metro or country: personal payload bytes, or all bytes on the wire."""
+        inside = self.nodes_in(scope)
+        links = self._assembly.network.topology.links.values()
+        leaving = [link for link in links if link.source in inside and link.to not in inside]
+        return sum(link.personal_byte_count if kind == "personal" else link.byte_count for link in leaving)
+
+    def nodes_in(self, scope: str) -> frozenset[str]:
+        """The nodes in a site, a metro or a country."""
         scenario, topology = self._assembly.scenario, self._assembly.network.topology
         if scope in scenario.sites:
-            inside = topology.group(scope)
-        else:
-            country = metro(scope).country if not _is_country(scope) else scope.upper()
-            inside = frozenset(node for node in topology.graph if topology.country(node) == country)
-        leaving = [
-            link for link in topology.links.values() if link.source in inside and link.to not in inside
-        ]
-        return sum(link.personal_byte_count if kind == "personal" else link.byte_count for link in leaving)
+            return topology.group(scope)
+        country = metro(scope).country if not _is_country(scope) else scope.upper()
+        return frozenset(node for node in topology.graph if topology.country(node) == country)
 
     def fault_windows(self, fault: str) -> Sequence[tuple[float, float]]:
         """When a fault was at work (seconds)."""
@@ -133,7 +133,7 @@ def outcome_of(
         tally=_tally(assembly),
         border_bytes={" -> ".join(border): n for border, n in assembly.network.border_bytes().items()},
         series=_series(assembly) if has_series else {},
-        chains=_chains(record, assembly, expressions),
+        chains=message_chains(record, assembly.kernel.transfers, expressions),
     )
 
 
@@ -256,60 +256,3 @@ def _series(assembly: Assembly) -> dict[str, list[tuple[float, float]]]:
     columns = assembly.building.occupancy()
     times = columns.pop("time_s")
     return {name: list(zip(times, values)) for name, values in columns.items()}
-
-
-def _chains(
-    record: Record, assembly: Assembly, expressions: Mapping[str, Expression]
-) -> dict[str, list[Hop]]:
-    """In a traced run: for each requirement about a latency, the message chain behind its worst end."""
-    if assembly.kernel.transfers is None:
-        return {}
-    chains = {}
-    for name, expression in expressions.items():
-        metric = next((each for each in expression.metrics if not isinstance(each, Measure)), None)
-        if metric is not None and (shown := _shown(record, metric)) is not None:
-            chains[name] = _chain(record, assembly, metric, shown)
-    return chains
-
-
-def _shown(record: Record, metric: Latency | ChainLatency) -> Sample | None:
-    """The sample whose chain explains a latency: of a start that never came to its end, else the last end."""
-    starts = [sample for sample in record.samples(metric.start.text) if sample[2]]
-    ends = [sample for sample in record.samples(metric.end.text) if sample[2] and sample[3]]
-    if isinstance(metric, ChainLatency):
-        ended = {sample[3] for sample in ends}
-        unended = [sample for sample in starts if sample[3] not in ended]
-        return next(iter(unended or ends[-1:]), None)
-    first_ends: dict[str, Sample] = {}
-    for sample in ends:
-        first_ends.setdefault(sample[1], sample)
-    return max(first_ends.values(), default=next(iter(starts), None))
-
-
-def _chain(record: Record, assembly: Assembly, metric: Latency | ChainLatency, shown: Sample) -> list[Hop]:
-    """The transfers and marks of the sample's chain, in order of time."""
-    transfers = assembly.kernel.transfers
-    if transfers is None:
-        return []
-    hops = [
-        Hop(
-            leg.sent_s,
-            leg.source,
-            leg.to,
-            leg.topic or leg.kind,
-            _note(leg.outcome, leg.ended_s - leg.sent_s),
-        )
-        for leg in transfers.of_trace(shown[3])
-        if leg.kind == "publish" and (leg.sent_s <= shown[0] + AFTERMATH_S)
-    ]
-    marks = [
-        Hop(at_s, node, node, measure)
-        for measure in (metric.start.text, metric.end.text)
-        for at_s, node, _, trace in record.samples(measure)
-        if trace == shown[3]
-    ]
-    return sorted(hops + marks, key=lambda hop: hop.at_s)[:LONGEST_CHAIN]
-
-
-def _note(outcome: str, took_s: float) -> str:
-    return f"{took_s * 1e3:.0f} ms" if outcome == "delivered" else outcome

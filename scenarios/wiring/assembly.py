@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +63,7 @@ class Assembly:
     hosts: Hosts
     mirrors: Mirrors | None = None
     guard: Guard | None = None
+    announcements: timeline.Announcements = field(default_factory=timeline.Announcements)
 
     def run(self, is_over: Callable[[], bool] | None = None) -> None:
         """Run to the scenario's end, or until `is_over` (asked every ten seconds)."""
@@ -140,9 +141,19 @@ class Blueprint:
             watch(guard, kernel)
         network.on_link_changed(lambda node, peer, is_up: kernel.link_changed(node, peer, is_up=is_up))
         building = self._build(kernel, streams)
-        hosts = timeline.schedule(self.scenario, kernel, network, self.fleets)
+        announcements = timeline.Announcements()
+        hosts = timeline.schedule(self.scenario, kernel, network, self.fleets, announcements)
         return Assembly(
-            self.scenario, self.members, kernel, network, building, self.world, hosts, mirrors, guard
+            self.scenario,
+            self.members,
+            kernel,
+            network,
+            building,
+            self.world,
+            hosts,
+            mirrors,
+            guard,
+            announcements,
         )
 
     @property

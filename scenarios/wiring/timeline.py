@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Final
@@ -18,7 +18,7 @@ from twin.errors import InputError
 from twin.kernel.kernel import Kernel
 from twin.kernel.randomness import Stream, Streams
 
-__all__ = ["FAULT_PARAMETERS", "Aim", "fault_of", "occurrences", "schedule"]
+__all__ = ["FAULT_PARAMETERS", "Aim", "Announcements", "fault_of", "occurrences", "schedule"]
 
 MOST_OCCURRENCES: Final = 10_000
 INSTANT: Final = frozenset({"conn_reset", "fire", "restart", "slow_close"})
@@ -27,7 +27,25 @@ INSTANT: Final = frozenset({"conn_reset", "fire", "restart", "slow_close"})
 Fleets = Mapping[str, Sequence[str]]
 
 
-def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, members: Fleets) -> Hosts:
+@dataclass(slots=True)
+class Announcements:
+    """Who is told when a fault of the timeline begins (True) or ends, at its time on the run's clock."""
+
+    listeners: list[Callable[[float, schema.TimelineEntry, bool], None]] = field(default_factory=list)
+
+    def tell(self, at_s: float, entry: schema.TimelineEntry, *, is_begin: bool) -> None:
+        """Tell everybody."""
+        for listener in self.listeners:
+            listener(at_s, entry, is_begin)
+
+
+def schedule(
+    scenario: schema.Scenario,
+    kernel: Kernel,
+    network: Network,
+    members: Fleets,
+    announcements: Announcements,
+) -> Hosts:
     """Let every fault of the timeline begin and end at its times; raise InputError for one that cannot.
 
     `members` are the devices of each fleet: a fault of a fleet's links hits the links of all its devices.
@@ -39,9 +57,11 @@ def schedule(scenario: schema.Scenario, kernel: Kernel, network: Network, member
         aim = Aim(entry, scenario, network, members, stream("choice"))
         fault = fault_of(number, entry, aim, kernel.streams, hosts)
         for at_s in _starts(entry, scenario.run.duration_s, stream("jitter")):
-            kernel.call_at(at_s, _at(kernel, fault.begin))
+            begun = partial(announcements.tell, entry=entry, is_begin=True)
+            kernel.call_at(at_s, _at(kernel, fault.begin, begun))
             if entry.for_s is not None:
-                kernel.call_at(at_s + entry.for_s, _at(kernel, fault.end))
+                ended = partial(announcements.tell, entry=entry, is_begin=False)
+                kernel.call_at(at_s + entry.for_s, _at(kernel, fault.end, ended))
     return hosts
 
 
@@ -62,8 +82,12 @@ def _starts(entry: schema.TimelineEntry, duration_s: float, stream: Stream) -> I
         yield at_s + stream.uniform(0.0, entry.jitter_s) if entry.jitter_s else at_s
 
 
-def _at(kernel: Kernel, change: Callable[[float], None]) -> Callable[[], None]:
-    return lambda: change(kernel.now)
+def _at(kernel: Kernel, change: Callable[[float], None], tell: Callable[[float], None]) -> Callable[[], None]:
+    def happen() -> None:
+        tell(kernel.now)
+        change(kernel.now)
+
+    return happen
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def test_a_world_without_fire_is_clear(trial):
 def test_bays_report_who_is_parked(trial):
     """20 cars that leave and the one that burns; a watch for 0 or less waits for the bay to empty."""
     made = trial(EMPTYING)
-    bays = [feature.id for feature in made.world._scene.of_kind("bay")]
+    bays = [feature.id for feature in made.world.scene.of_kind("bay")]
     taken = [bay for bay in bays if made.world.sense(bay, "occupied")]
     assert len(taken) == 21
     for bay in taken:
@@ -309,7 +309,7 @@ def test_people_and_cars_are_conserved(seed, count, mode):
     while env.peek() < 400.0:
         env.step()
         for crowd in (made.people, made.cars):
-            travellers = [traveller for _, traveller in crowd._departures]
+            travellers = [traveller for _, traveller, *_ in crowd.departures]
             on_links = sum(link.count for link in crowd.links.values())
             waiting = sum(link.waiting_count for link in crowd.links.values())
             begun = sum(traveller.hop >= 0 for traveller in travellers)
@@ -340,7 +340,7 @@ def test_the_time_of_the_gates_changes_nobody(trial):
         made.at(78.0, made.world.actuate, "L1", "sound", 1.0)
         made.at(gate_s, open_gates, made.world)
         made.run()
-        return made.value("people_out"), [round(d, 9) for d, _ in made.world.evacuation.cars._departures]
+        return made.value("people_out"), [round(d, 9) for d, *_ in made.world.evacuation.cars.departures]
 
     assert people_out(80.0) == people_out(400.0)
 
@@ -350,7 +350,7 @@ def test_more_people_do_not_change_the_first_ones(trial):
     few, many = (trial(WorldSettings(people=count, cars=count)).world.evacuation for count in (20, 50))
     for crowd in ("people", "cars"):
         first, all_ = (
-            [delay_s for delay_s, _ in getattr(evacuation, crowd)._departures] for evacuation in (few, many)
+            [delay_s for delay_s, *_ in getattr(evacuation, crowd).departures] for evacuation in (few, many)
         )
         assert all_[:20] == first
 

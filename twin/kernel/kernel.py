@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import simpy
 
@@ -54,6 +54,7 @@ _NORMAL = 1  # SimPy's priority of ordinary events
 _FIRST = -1  # before all else of the same time
 
 
+Standing: TypeAlias = Literal["up", "down", "paused"]
 PutOff: TypeAlias = tuple[Callable[[Any], None], Any]
 
 
@@ -152,6 +153,7 @@ class Kernel:
         self._nodes = {name: _Node(name, spec, self) for name, spec in nodes.items()}
         self._is_started = False
         self._orders: deque[Order] = deque()
+        self._on_node_changed: list[Callable[[NodeId, Standing], None]] = []
 
     # the timeline offered to carriers and stations ---------------------------------------------------
 
@@ -292,6 +294,7 @@ class Kernel:
         """The node stops: its timers end, and what reaches it is lost until it restarts."""
         crashed = self._nodes[node]
         crashed.is_up = False
+        self._tell(node, "down")
         for timer in crashed.timers.values():
             _cancel(timer)
         crashed.timers = {}
@@ -304,6 +307,7 @@ class Kernel:
         """The node comes up again with a new behaviour; nothing of its memory is left."""
         restarted = self._nodes[node]
         restarted.is_up = True
+        self._tell(node, "up")
         restarted.renew()
         self._react(restarted, Started())
 
@@ -311,6 +315,7 @@ class Kernel:
         """The node's process stands still: what comes, and its timers, wait for `resume`."""
         paused = self._nodes[node]
         paused.is_up = False
+        self._tell(node, "paused")
         paused.put_off = deque() if paused.put_off is None else paused.put_off
         for timer in paused.timers.values():
             if timer.is_pending:
@@ -323,11 +328,20 @@ class Kernel:
             return
         put_off, resumed.put_off = resumed.put_off, None
         resumed.is_up = True
+        self._tell(node, "up")
         for timer in resumed.timers.values():
             if timer.is_pending:
                 timer.callbacks = self._wake
         for action, subject in put_off:
             action(subject)
+
+    def on_node_changed(self, listener: Callable[[NodeId, Standing], None]) -> None:
+        """Call `listener` when a node crashes, comes up again, or its process stands still or goes on."""
+        self._on_node_changed.append(listener)
+
+    def _tell(self, node: NodeId, standing: Standing) -> None:
+        for listener in self._on_node_changed:
+            listener(node, standing)
 
     def skew(self, node: NodeId, skew_s: float) -> None:
         """Set the node's clock `skew_s` seconds ahead."""

@@ -87,6 +87,7 @@ class Transfer(NamedTuple):
     ended_s: float
     outcome: str
     arrived_s: float = math.nan
+    personal_bytes: int = 0
 
 
 class Transfers:
@@ -131,6 +132,7 @@ def transfer_of(flight: Flight, ended_s: float, outcome: str) -> Transfer:
         ended_s,
         outcome,
         _arrived_s(flight, ended_s, outcome),
+        flight.message.personal_bytes,
     )
 
 

@@ -1,0 +1,1 @@
+"""Replays: one replication recorded, with where everybody and everything was at any time."""
