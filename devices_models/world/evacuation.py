@@ -156,6 +156,8 @@ class Traffic:
         self.gates: dict[str, Gate] = {}
         self.heading: Counter[str] = Counter()
         """Cars that drive or wait, by the gate they take."""
+        self.burnt_s: dict[str, float] = {}
+        """When the car in a bay caught fire that was to leave, and now does not."""
         self._open_gates()
         self._draw(scene, streams, burning_bay)
 
@@ -169,6 +171,7 @@ class Traffic:
         if bay in self._parked:
             place = list(self._parked).index(bay)
             del self._parked[bay], self.departures[place]
+            self.burnt_s[bay] = self._env.now
             self.count -= 1
             self.inside_count -= 1
             if not self.inside_count:

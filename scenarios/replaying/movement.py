@@ -118,7 +118,10 @@ class Movement:
         """The evacuation has begun, so everybody's departure is known."""
         self._is_begun = True
         started_s = self._evacuation.started_s
+        self._burn()
         for agent, departure in enumerate(self.departures):
+            if self._out_s[agent] < math.inf:
+                continue
             arrive_s = started_s + departure.delay_s
             first = departure.traveller.path[0].name
             walk_m = length_m(self._lines.tracks[self._homes[agent]].points)
@@ -131,6 +134,12 @@ class Movement:
                 arrive_s,
                 spacing,
             )
+
+    def _burn(self) -> None:
+        """A car that caught fire before it could leave is counted no more."""
+        for bay, at_s in self._evacuation.cars.burnt_s.items():
+            agent = next(each for each in range(self.car_count) if self.departures[each].bay == bay)
+            self._out_s[agent] = at_s
 
     def _entered(self, link: Link, traveller: Traveller, crossing_s: float) -> None:
         if not self._is_begun:
@@ -201,6 +210,7 @@ class Movement:
 
     def frames(self, times_s: Floats) -> Iterator[Frames]:
         """The frames at these times, which go on from those asked before; all of them past."""
+        self._burn()
         if not self._is_begun and self._evacuation.started_s < math.inf:
             self._begin()
         step = max(1, MOST_CELLS // max(self.count, 1))
