@@ -158,6 +158,8 @@ def parse(kind: str, text: object) -> float:
         raise QuantityError(f"{known.noun} cannot be negative")
     if value > known.most:
         raise QuantityError(f"{known.noun} cannot be more than {format_quantity(kind, known.most)}")
+    if known.whole:
+        value = round(value, 6)  # 67.1 MB is 67100000 bytes, and not 67099999.99999999
     if known.whole and value != int(value):
         raise QuantityError(f"{known.noun} is a whole number of {known.whole}; {text!r} is not")
     return value

@@ -28,6 +28,7 @@ MODULES = (
     "windtunnel.proxy_commands",
     "windtunnel.rules_commands",
     "windtunnel.serve_commands",
+    "windtunnel.sweep_commands",
     "windtunnel.twin_commands",
     "windtunnel.types_commands",
     "windtunnel.ui_commands",
@@ -100,16 +101,17 @@ def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
     run.add_argument("scenario", help="a *.scenario.yaml file, or the name of a shipped scenario")
     run.add_argument("--variant", action="append", metavar="NAME", help="only this variant (may be repeated)")
     run.add_argument("--profile", metavar="FILE", help="use what `calibrate` has measured live")
-    _add_run_options(run)
+    add_run_options(run)
     compare = commands.add_parser("compare", help="paired differences between two variants")
     compare.add_argument("target", help="a scenario to run, or a stored run (its name, or 'latest')")
     compare.add_argument("variants", nargs=2, metavar="VARIANT", help="the two variants to compare")
-    _add_run_options(compare)
+    add_run_options(compare)
     demo = commands.add_parser("demo", help="run the car-park fire and print its table")
-    _add_run_options(demo)
+    add_run_options(demo)
 
 
-def _add_run_options(command: argparse.ArgumentParser) -> None:
+def add_run_options(command: argparse.ArgumentParser) -> None:
+    """The options of every command that runs replications."""
     command.add_argument("--replications", type=_positive, metavar="N", help="exactly N runs a variant")
     command.add_argument("--seed", type=_seed, metavar="N", help="first seed instead of the file's")
     command.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")

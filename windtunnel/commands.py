@@ -141,11 +141,12 @@ def _show(study: Study, folder: Path, options: argparse.Namespace) -> None:
     if options.json:
         sys.stdout.write(report.as_json(study).decode())
         return
-    print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=_width()))
+    print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=terminal_width()))
     print(f"report: {folder / REPORT}  ({study.duration_s:.1f} s)")
 
 
-def _width() -> int:
+def terminal_width() -> int:
+    """The columns of the terminal, or of a usual one."""
     import shutil
 
     return min(shutil.get_terminal_size((120, 40)).columns, WIDEST_TABLE)
@@ -301,16 +302,19 @@ def runs(options: argparse.Namespace) -> int:
     if options.action == "rm":
         print(f"removed {store.remove(options.run)}")
         return MET
+    from windtunnel import sweep_commands
     from windtunnel.load_commands import stored
 
-    if (load := stored(store.find(options.run)[0], is_json=options.json)) is not None:
-        print(load)
-        return MET
+    folder = store.find(options.run)[0]
+    for other in (stored, sweep_commands.stored):
+        if (shown := other(folder, is_json=options.json)) is not None:
+            print(shown)
+            return MET
     study = _stored(options.runs, options.run)
     if options.json:
         sys.stdout.write(report.as_json(study).decode())
     else:
-        print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=_width()))
+        print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=terminal_width()))
     return MET
 
 

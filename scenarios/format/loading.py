@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from scenarios.format.options import options_of
 from scenarios.format.parts import parts_of
 from scenarios.format.schema import Form, Requirement, Scenario, Swing, VariantForm
 from scenarios.format.source import Keys, Source
-from scenarios.format.variants import MULTIPLIERS, Draft, Resolved, expand, resolve, swings
+from scenarios.format.variants import MULTIPLIERS, Draft, Resolved, expand, override, resolve, swings
+from twin.errors import InputError
 
 __all__ = [
     "Catalogue",
@@ -35,6 +36,7 @@ __all__ = [
     "explain",
     "load",
     "parse",
+    "with_values",
 ]
 
 
@@ -158,6 +160,27 @@ def load(path: Path | str, *, catalogue: Catalogue, name: str = "") -> ScenarioF
 def parse(text: str, *, catalogue: Catalogue, name: str = "scenario") -> ScenarioFile:
     """Check a scenario's text; the files that it names are not looked for. Raises ScenarioError."""
     return _checked(yaml_source.parse(text, name), catalogue, Path(name), None)
+
+
+def with_values(
+    scenario: ScenarioFile, variant: Variant, values: Mapping[str, Any], catalogue: Catalogue
+) -> Variant:
+    """The variant with further values, by dotted key. Raises InputError with all that is wrong."""
+    draft = Draft(variant.name, variant.family, dict(variant.data), scenario.source)
+    issues: list[Issue] = []
+    for key, value in values.items():
+        override(draft, key, value, issues)
+    if not issues:
+        issues = _draft_issues(draft, catalogue, variant.folder)
+    if issues:
+        raise InputError("\n".join(dict.fromkeys(_said(issue) for issue in issues)))
+    return replace(variant, scenario=Scenario.model_validate(draft.data), data=draft.data)
+
+
+def _said(issue: Issue) -> str:
+    """An issue in one line, for what stands in no file."""
+    more = "; ".join(each for each in (issue.label, issue.help) if each)
+    return f"{issue.message}; {more}" if more else issue.message
 
 
 def _checked(source: Source, catalogue: Catalogue, path: Path, folder: Path | None) -> ScenarioFile:

@@ -158,6 +158,11 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).split("\n")[0]
 
 
+def override(draft: Draft, key: str, value: Any, issues: list[Issue]) -> None:
+    """Override one value of a draft by its dotted key; append what is wrong with the key."""
+    _apply(draft, Override(tuple(key.split(".")), value, ("set", "", key)), issues)
+
+
 class _NoSuchKeyError(Exception):
     """An override addresses nothing."""
 

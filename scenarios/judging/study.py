@@ -49,6 +49,7 @@ COMPARED: Final = (
 )
 UNITS: Final = {
     "messages_sent": "messages",
+    "messages_lost": "messages",
     "people_count": "people",
     "people_inside_at_untenable": "people",
     "cars_count": "cars",
@@ -161,12 +162,13 @@ def _written(value: float, kind: str) -> str:
 def _metrics(outcomes: Sequence[Outcome]) -> dict[str, MetricSummary]:
     names = sorted({name for outcome in outcomes for name in outcome.metrics})
     return {
-        name: summary_of([o.metrics[name] for o in outcomes if name in o.metrics], _unit_of(name))
+        name: summary_of([o.metrics[name] for o in outcomes if name in o.metrics], unit_of(name))
         for name in names
     }
 
 
-def _unit_of(metric: str) -> str:
+def unit_of(metric: str) -> str:
+    """The unit of a metric of a replication."""
     return "ratio" if metric.startswith("utilisation ") else UNITS.get(metric, "s")
 
 
@@ -294,7 +296,7 @@ def _technologies(scenario: schema.Scenario) -> list[str]:
 
 
 def _wan_source(scenario: schema.Scenario, link: schema.Link) -> FigureSource:
-    ends = [_site_of(scenario, node) for node in link.between]
+    ends = [site_of(scenario, node) for node in link.between]
     figure = round_trip(*(place_of(scenario.sites[end]) for end in ends))
     names = " - ".join(scenario.sites[end].metro or end for end in ends)
     text = f"round trip {format_quantity('time', figure.rtt_s)}"
@@ -304,9 +306,10 @@ def _wan_source(scenario: schema.Scenario, link: schema.Link) -> FigureSource:
     return FigureSource(names, text, kind, figure.source)
 
 
-def _site_of(scenario: schema.Scenario, name: str) -> str:
+def site_of(scenario: schema.Scenario, name: str) -> str:
+    """The site of a node, through what it runs on."""
     node = scenario.nodes[name]
-    return node.at or _site_of(scenario, str(node.runs_on))
+    return node.at or site_of(scenario, str(node.runs_on))
 
 
 def _floor_plan(run: VariantRun) -> str:

@@ -86,7 +86,8 @@ class Panel(NamedTuple):
     note: str
 
 
-def _element(name: str, content: str = "", **attributes: str | float) -> str:
+def element(name: str, content: str = "", **attributes: str | float) -> str:
+    """One element with its attributes; the content is markup."""
     words = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"' for key, value in attributes.items()
     )
@@ -97,27 +98,31 @@ def _attribute(value: str | float) -> str:
     return escape(value) if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")
 
 
-def _label(x: float, y: float, text: str, *, style: str = "", anchor: str = "start", room: float) -> str:
+def label(x: float, y: float, text: str, *, style: str = "", anchor: str = "start", room: float) -> str:
+    """A text no wider than its room."""
     size = (_SMALL if "small" in style else _TEXT) * (_BOLD_FACTOR if "strong" in style else 1)
     shown = fit(text, room, size)
-    hover = _element("title", escape(text)) if shown != text else ""
-    return _element("text", escape(shown) + hover, x=x, y=y, text_anchor=anchor, class_=f"t {style}".strip())
+    hover = element("title", escape(text)) if shown != text else ""
+    return element("text", escape(shown) + hover, x=x, y=y, text_anchor=anchor, class_=f"t {style}".strip())
 
 
 def _bar(x1: float, x2: float, y: float, height: float, style: str, hover: str = "") -> str:
-    title = _element("title", escape(hover)) if hover else ""
-    return _element("rect", title, x=min(x1, x2), y=y, width=abs(x2 - x1), height=height, class_=style)
+    title = element("title", escape(hover)) if hover else ""
+    return element("rect", title, x=min(x1, x2), y=y, width=abs(x2 - x1), height=height, class_=style)
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
-    return _element("path", d=f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", class_=style)
+def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
+    """A straight line."""
+    return element("path", d=f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", class_=style)
 
 
-def _dot(x: float, y: float, style: str) -> str:
-    return _element("circle", cx=x, cy=y, r=4.0, class_=style)
+def dot(x: float, y: float, style: str) -> str:
+    """A dot."""
+    return element("circle", cx=x, cy=y, r=4.0, class_=style)
 
 
-def _image(caption: Caption, width: float, height: float, content: str, style: str = "chart") -> str:
+def image(caption: Caption, width: float, height: float, content: str, style: str = "chart") -> str:
+    """A whole drawing, named and described."""
     title = f'<title id="{caption.id}-t">{escape(caption.title)}</title>'
     description = f'<desc id="{caption.id}-d">{escape(caption.description)}</desc>'
     return (
@@ -129,8 +134,8 @@ def _image(caption: Caption, width: float, height: float, content: str, style: s
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
     content, x = "", 0.0
     for name, style in entries:
-        content += _element("rect", x=x, y=3.0, width=10.0, height=10.0, rx=2.0, class_=style)
-        content += _label(x + 14, 12, name, style="small", room=WIDTH - x - 14)
+        content += element("rect", x=x, y=3.0, width=10.0, height=10.0, rx=2.0, class_=style)
+        content += label(x + 14, 12, name, style="small", room=WIDTH - x - 14)
         x += 14 + text_width(name, _SMALL) + 12
     return content
 
@@ -140,17 +145,17 @@ def _grid(axis: Axis, top: float, bottom: float, tick_text: Callable[[float], st
     for tick in axis.ticks():
         x, text = axis.at(tick), tick_text(tick)
         half = text_width(text, _SMALL) / 2
-        content += _line(x, top, x, bottom, "axis" if tick == 0 else "grid")
+        content += line(x, top, x, bottom, "axis" if tick == 0 else "grid")
         if x - half >= free_from:
             x_text = min(max(x, half), WIDTH - half)
-            content += _label(x_text, bottom + 14, text, style="small quiet", anchor="middle", room=WIDTH)
+            content += label(x_text, bottom + 14, text, style="small quiet", anchor="middle", room=WIDTH)
             free_from = x_text + half + 6
     return content
 
 
-def _heading(row_top: float, label: str, value_text: str, style: str) -> str:
+def _heading(row_top: float, name: str, value_text: str, style: str) -> str:
     room = WIDTH - text_width(value_text, _TEXT) - 16
-    return _label(0, row_top + 12, label, style="strong", room=room) + _label(
+    return label(0, row_top + 12, name, style="strong", room=room) + label(
         WIDTH, row_top + 12, value_text, style=style, anchor="end", room=WIDTH
     )
 
@@ -167,7 +172,7 @@ def stacked_bars(caption: Caption, rows: Sequence[BarRow], *, unit: str, limit_n
     content = _legend(entries) + _grid(axis, top, bottom, lambda tick: quantity(tick, unit))
     for index, row in enumerate(rows):
         content += _stacked_row(axis, top + index * row_height, row, unit, limit_name)
-    return _image(caption, WIDTH, bottom + _AXIS_ROOM, content)
+    return image(caption, WIDTH, bottom + _AXIS_ROOM, content)
 
 
 def _stacked_row(axis: Axis, top: float, row: BarRow, unit: str, limit_name: str) -> str:
@@ -181,7 +186,7 @@ def _stacked_row(axis: Axis, top: float, row: BarRow, unit: str, limit_name: str
         content += _segment(axis, y, height, segment, start, unit)
         start += segment.value
     if row.limit is not None:
-        content += _line(axis.at(row.limit), y - 4, axis.at(row.limit), y + height + 4, "limit")
+        content += line(axis.at(row.limit), y - 4, axis.at(row.limit), y + height + 4, "limit")
     return content + _note(axis.at(row.note_at), y + height, row.note)
 
 
@@ -192,7 +197,7 @@ def _segment(axis: Axis, y: float, height: float, segment: Segment, start: float
     for text in (f"{segment.name} {value}", value):
         if text_width(text, _SMALL) + 8 <= right - left:
             style = f"small on-{segment.style.split()[-1]}"
-            return content + _label(left + 5, y + 12, text, style=style, room=right - left)
+            return content + label(left + 5, y + 12, text, style=style, room=right - left)
     return content
 
 
@@ -201,9 +206,9 @@ def _note(x: float, y: float, text: str) -> str:
         return ""
     width = text_width(text, _SMALL)
     is_left = x + 6 + width > WIDTH
-    content = _element("path", d=f"M{x:.1f} {y + 1:.1f}v8h{-4 if is_left else 4}", class_="lead")
+    content = element("path", d=f"M{x:.1f} {y + 1:.1f}v8h{-4 if is_left else 4}", class_="lead")
     anchor, room = ("end", x - 6) if is_left else ("start", WIDTH - x - 6)
-    return content + _label(x + (-6 if is_left else 6), y + 13, text, style="small", anchor=anchor, room=room)
+    return content + label(x + (-6 if is_left else 6), y + 13, text, style="small", anchor=anchor, room=room)
 
 
 def dot_whisker(caption: Caption, rows: Sequence[IntervalRow], *, unit: str) -> str:
@@ -217,13 +222,13 @@ def dot_whisker(caption: Caption, rows: Sequence[IntervalRow], *, unit: str) -> 
         style = "clear" if row.low > 0 or row.high < 0 else "unclear"
         content += _heading(y, row.label, row.value_text, "")
         content += _whisker(axis.at(row.low), axis.at(row.high), y + 24, style)
-        content += _dot(axis.at(row.mean), y + 24, f"dot {style}")
-    return _image(caption, WIDTH, bottom + _AXIS_ROOM, content)
+        content += dot(axis.at(row.mean), y + 24, f"dot {style}")
+    return image(caption, WIDTH, bottom + _AXIS_ROOM, content)
 
 
 def _whisker(x1: float, x2: float, y: float, style: str) -> str:
     ends = f"M{x1:.1f} {y - 5:.1f}v10M{x2:.1f} {y - 5:.1f}v10"
-    return _element("path", d=f"M{x1:.1f} {y:.1f}L{x2:.1f} {y:.1f}{ends}", class_=f"whisker {style}")
+    return element("path", d=f"M{x1:.1f} {y:.1f}L{x2:.1f} {y:.1f}{ends}", class_=f"whisker {style}")
 
 
 def tornado(caption: Caption, rows: Sequence[SwingRow], *, unit: str) -> str:
@@ -235,17 +240,17 @@ def tornado(caption: Caption, rows: Sequence[SwingRow], *, unit: str) -> str:
     content = _swing_legend() + _grid(axis, top, bottom, lambda tick: signed(tick, unit))
     for index, row in enumerate(ordered):
         content += _swing(axis, top + index * row_height, row, unit)
-    return _image(caption, WIDTH, bottom + _AXIS_ROOM, content)
+    return image(caption, WIDTH, bottom + _AXIS_ROOM, content)
 
 
 def _swing_legend() -> str:
     return (
-        _dot(5, 8, "dot low-end")
-        + _label(14, 12, "input at its low value", style="small", room=200)
-        + _dot(165, 8, "dot high-end")
-        + _label(174, 12, "at its high value", style="small", room=200)
-        + _element("rect", x=290.0, y=3.0, width=10.0, height=10.0, rx=2.0, class_="swing-bad")
-        + _label(304, 12, "below zero: no margin left", style="small", room=240)
+        dot(5, 8, "dot low-end")
+        + label(14, 12, "input at its low value", style="small", room=200)
+        + dot(165, 8, "dot high-end")
+        + label(174, 12, "at its high value", style="small", room=200)
+        + element("rect", x=290.0, y=3.0, width=10.0, height=10.0, rx=2.0, class_="swing-bad")
+        + label(304, 12, "below zero: no margin left", style="small", room=240)
     )
 
 
@@ -268,7 +273,7 @@ def _swing(axis: Axis, top: float, row: SwingRow, unit: str) -> str:
 def _end_label(x: float, y: float, text: str, style: str, *, is_left: bool) -> str:
     anchor, room = ("end", x - 10) if is_left else ("start", WIDTH - x - 10)
     x_text = x - 9 if is_left else x + 9
-    return _dot(x, y, style) + _label(x_text, y + 4, text, style="small", anchor=anchor, room=room)
+    return dot(x, y, style) + label(x_text, y + 4, text, style="small", anchor=anchor, room=room)
 
 
 def panels(
@@ -283,11 +288,11 @@ def panels(
     x_axis = (log_axis if is_log else linear_axis)(times, 34, _PANEL_WIDTH - 8)
     y_axis = linear_axis((y for part in parts for _, y in part.curve), _PANEL_HEIGHT - 20, 34)
     lines = [_path(thin(part.curve), x_axis, y_axis) for part in parts]
-    behind = _element("path", d="".join(lines), id=f"{caption.id}-all", fill="none")
+    behind = element("path", d="".join(lines), id=f"{caption.id}-all", fill="none")
     back = _panel_grid(x_axis, y_axis, unit) + f'<use href="#{caption.id}-all" class="context"/>'
     images = (
         _panel(Caption(f"{caption.id}-{index}", f"{caption.title}: {part.label}", caption.description),
-               part, back + _element("path", d=line or "M0 0", class_="line"), x_axis, marker_name)
+               part, back + element("path", d=line or "M0 0", class_="line"), x_axis, marker_name)
         for index, (part, line) in enumerate(zip(parts, lines))
     )  # fmt: skip
     store = f'<svg class="store" aria-hidden="true" focusable="false"><defs>{behind}</defs></svg>'
@@ -311,42 +316,42 @@ def overlay(caption: Caption, curves: Sequence[Overlaid]) -> str:
     content += _grid(x_axis, _LEGEND_ROOM, height - 8, lambda tick: quantity(tick, "s"))
     for tick in y_axis.ticks(4):
         y = y_axis.at(tick)
-        content += _line(left, y, WIDTH - 8, y, "axis" if tick == 0 else "grid")
-        content += _label(left - 6, y + 3.5, quantity(tick, "ratio").replace("\u00a0", ""),
+        content += line(left, y, WIDTH - 8, y, "axis" if tick == 0 else "grid")
+        content += label(left - 6, y + 3.5, quantity(tick, "ratio").replace("\u00a0", ""),
                           style="small quiet", anchor="end", room=left - 6)  # fmt: skip
     for each in curves:
         drawn = _path(thin(each.curve, MOST_OVERLAID), x_axis, y_axis) or "M0 0"
-        content += _element("path", d=drawn, class_=f"line {each.style}")
-    return _image(caption, WIDTH, height - 8 + _AXIS_ROOM, content)
+        content += element("path", d=drawn, class_=f"line {each.style}")
+    return image(caption, WIDTH, height - 8 + _AXIS_ROOM, content)
 
 
 def _panel(caption: Caption, part: Panel, drawn: str, x_axis: Axis, marker_name: str) -> str:
-    content = _label(0, 11, part.label, style="strong", room=_PANEL_WIDTH)
-    content += _label(0, 25, part.note, style="small quiet", room=_PANEL_WIDTH)
+    content = label(0, 11, part.label, style="strong", room=_PANEL_WIDTH)
+    content += label(0, 25, part.note, style="small quiet", room=_PANEL_WIDTH)
     content += drawn
     if part.marker is not None:
         x, text_half = x_axis.at(part.marker), text_width(marker_name, _SMALL)
         is_left = x + 4 + text_half > _PANEL_WIDTH
-        content += _line(x, 34, x, _PANEL_HEIGHT - 20, "limit")
-        content += _label(x + (-4 if is_left else 4), 43, marker_name, style="small quiet",
+        content += line(x, 34, x, _PANEL_HEIGHT - 20, "limit")
+        content += label(x + (-4 if is_left else 4), 43, marker_name, style="small quiet",
                           anchor="end" if is_left else "start", room=_PANEL_WIDTH)  # fmt: skip
-    return _image(caption, _PANEL_WIDTH, _PANEL_HEIGHT, content, "panel")
+    return image(caption, _PANEL_WIDTH, _PANEL_HEIGHT, content, "panel")
 
 
 def _panel_grid(x_axis: Axis, y_axis: Axis, unit: str) -> str:
     content = ""
     for tick in y_axis.ticks(3):
         y = y_axis.at(tick)
-        content += _line(x_axis.start, y, x_axis.end, y, "axis" if tick == y_axis.low else "grid")
-        content += _label(x_axis.start - 4, y + 3.5, quantity(tick, unit).replace("\u00a0", ""),
+        content += line(x_axis.start, y, x_axis.end, y, "axis" if tick == y_axis.low else "grid")
+        content += label(x_axis.start - 4, y + 3.5, quantity(tick, unit).replace("\u00a0", ""),
                           style="small quiet", anchor="end", room=x_axis.start - 4)  # fmt: skip
     free_from = -1e9
     for tick in x_axis.ticks(5):
         x, text = x_axis.at(tick), quantity(tick, "s")
         half = text_width(text, _SMALL) / 2
         if x - half >= free_from and x + half <= _PANEL_WIDTH:
-            content += _line(x, y_axis.start, x, y_axis.start + 3, "axis")
-            content += _label(x, y_axis.start + 14, text, style="small quiet", anchor="middle", room=80)
+            content += line(x, y_axis.start, x, y_axis.start + 3, "axis")
+            content += label(x, y_axis.start + 14, text, style="small quiet", anchor="middle", room=80)
             free_from = x + half + 5
     return content
 
@@ -373,19 +378,19 @@ def sequence(caption: Caption, hops: Sequence[Hop]) -> str:
     bottom = top + row_height * len(shown) + 8
     content = ""
     for name, x in places.items():
-        content += _line(x, 22, x, bottom, "lifeline")
-        content += _label(x, 14, name, style="strong", anchor="middle", room=min(gap - 8, 96))
+        content += line(x, 22, x, bottom, "lifeline")
+        content += label(x, 14, name, style="strong", anchor="middle", room=min(gap - 8, 96))
     waits = [0.0, *(after.at_s - before.at_s for before, after in pairwise(shown))]
     for index, (hop, wait) in enumerate(zip(shown, waits)):
         is_longest = wait == max(waits) and wait > 1
         content += _hop_time(top + index * row_height, hop, wait, is_longest=is_longest)
         content += _hop(places, top + index * row_height, hop)
-    return _image(caption, WIDTH, bottom + 6, content)
+    return image(caption, WIDTH, bottom + 6, content)
 
 
 def _hop_time(y: float, hop: Hop, wait: float, *, is_longest: bool) -> str:
     style = "small bad strong" if is_longest else "small quiet"
-    return _label(0, y + 16, f"{hop.at_s:.3f} s", room=80) + _label(
+    return label(0, y + 16, f"{hop.at_s:.3f} s", room=80) + label(
         0, y + 30, signed(wait, "s") if wait >= SHORTEST_WAIT_S else "", style=style, room=80
     )
 
@@ -394,11 +399,11 @@ def _hop(places: dict[str, float], y: float, hop: Hop) -> str:
     start, end = places[hop.source], places[hop.to]
     arrow_y = y + 20
     if start == end:
-        drawn = _dot(start, arrow_y - 4, "dot clear")
+        drawn = dot(start, arrow_y - 4, "dot clear")
         return drawn + _beside(start, arrow_y, [hop.topic, hop.note])
     tip = -6 if end > start else 6
     head = f"M{end + tip:.1f} {arrow_y - 4:.1f}L{end:.1f} {arrow_y:.1f}L{end + tip:.1f} {arrow_y + 4:.1f}"
-    drawn = _element("path", d=f"M{start:.1f} {arrow_y:.1f}L{end:.1f} {arrow_y:.1f}{head}", class_="arrow")
+    drawn = element("path", d=f"M{start:.1f} {arrow_y:.1f}L{end:.1f} {arrow_y:.1f}{head}", class_="arrow")
     return drawn + _over(min(start, end), max(start, end), arrow_y, [hop.topic, hop.note])
 
 
@@ -408,7 +413,7 @@ def _over(left: float, right: float, y: float, texts: Iterable[str]) -> str:
         half = min(text_width(text, _SMALL), WIDTH - 92) / 2
         x = min(max((left + right) / 2, 88 + half), WIDTH - half)
         style = "small" if offset < 0 else "small quiet"
-        content += _label(x, y + offset, text, style=style, anchor="middle", room=WIDTH - 92)
+        content += label(x, y + offset, text, style=style, anchor="middle", room=WIDTH - 92)
     return content
 
 
@@ -419,7 +424,7 @@ def _beside(x: float, y: float, texts: Iterable[str]) -> str:
         is_left = x + 10 + width > WIDTH
         anchor, room = ("end", x - 98) if is_left else ("start", WIDTH - x - 10)
         style = "small" if offset < 0 else "small quiet"
-        content += _label(
+        content += label(
             x + (-10 if is_left else 10), y + offset, text, style=style, anchor=anchor, room=room
         )
     return content

@@ -39,6 +39,7 @@ CLOCK_READERS = {
     "scenarios/live_databases.py": "dates the records of a live run",
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",
+    "scenarios/sweeping/keeping.py": "says how long a sweep took",
     "scenarios/store.py": "dates a run",
     "twin/service/forwarding.py": "waits for a sink at the end",
     "twin/service/bridge.py": "says since when a broker is away",

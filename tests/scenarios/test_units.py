@@ -155,3 +155,8 @@ def test_importing_units_does_not_import_pydantic():
     code = "import sys, twin.units; sys.exit('pydantic' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_size_with_a_fraction_is_whole_bytes_where_it_says_so():
+    """67.1 MB are 67,100,000 bytes, although 67.1 times a million is a little less in floating point."""
+    assert parse("size", "67.1 MB") == 67_100_000
