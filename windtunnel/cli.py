@@ -26,6 +26,7 @@ MODULES = (
     "windtunnel.live_commands",
     "windtunnel.load_commands",
     "windtunnel.proxy_commands",
+    "windtunnel.replay_commands",
     "windtunnel.rules_commands",
     "windtunnel.serve_commands",
     "windtunnel.sweep_commands",

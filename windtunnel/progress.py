@@ -20,8 +20,14 @@ class Progress:
     """Shows how many of the planned replications are done; `advance` is called after each."""
 
     def __init__(
-        self, *, is_quiet: bool = False, stream: TextIO | None = None, file: Path | None = None
+        self,
+        *,
+        is_quiet: bool = False,
+        stream: TextIO | None = None,
+        file: Path | None = None,
+        unit: str = "runs",
     ) -> None:
+        self._unit = unit
         self._file = None if file is None else ProgressFile(file)
         self._stream = stream or sys.stderr
         self._is_quiet = is_quiet
@@ -54,7 +60,7 @@ class Progress:
         self._drawn = now
         filled = BAR_CELLS * done // max(planned, 1)
         bar = "#" * filled + "." * (BAR_CELLS - filled)
-        text = f"\r[{bar}] {done:>4} runs  {now - self._started:5.1f} s  {label:<32.32}"
+        text = f"\r[{bar}] {done:>4} {self._unit}  {now - self._started:5.1f} s  {label:<32.32}"
         print(text, end="", file=self._stream, flush=True)
 
     def close(self) -> None:

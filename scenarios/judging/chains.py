@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from scenarios.format.expression import ChainLatency, Expression, Latency, Measure
@@ -54,6 +54,36 @@ def chain_behind(
         if trace == shown[3]
     ]
     return sorted(hops(legs, shown[0]) + marks, key=lambda hop: hop.at_s)[:LONGEST_CHAIN]
+
+
+def leading_to(legs: Sequence[Transfer], shown: Sample) -> list[Transfer]:
+    """The transfers of a chain that led to a sample at a node, and earlier tries of them that were lost.
+
+    It goes back from the last message that the node got before: to the transfer that caused it or, where a
+    buffer lies between, to the one in which its sender had got it. All, if no message led to the node.
+    """
+    delivered = [leg for leg in legs if leg.kind == "publish" and leg.outcome == "delivered"]
+    known = {leg.identity: leg for leg in delivered}
+    way: list[Transfer] = []
+    leg = _last_to(delivered, shown[1], shown[0])
+    while leg is not None and len(way) < LONGEST_CHAIN:
+        way.append(leg)
+        parent = known.get(leg.parent)
+        leg = parent if parent is not None else _last_to(delivered, leg.source, leg.sent_s, leg.topic)
+        if leg in way:
+            break
+    if not way:
+        return list(legs)
+    tries = {(leg.source, leg.to, leg.topic) for leg in way}
+    lost = [leg for leg in legs if leg.outcome != "delivered" and (leg.source, leg.to, leg.topic) in tries]
+    return sorted([*way, *lost], key=lambda leg: (leg.sent_s, leg.identity))
+
+
+def _last_to(legs: Iterable[Transfer], node: str, by_s: float, topic: str = "") -> Transfer | None:
+    """The last of these transfers that reached a node by a time, of this topic (with a prefix) if any is."""
+    reached = [leg for leg in legs if leg.to == node and leg.ended_s <= by_s]
+    same = [leg for leg in reached if topic.endswith(leg.topic) or leg.topic.endswith(topic)]
+    return max(same or reached, key=lambda leg: (leg.ended_s, leg.identity), default=None)
 
 
 def hops(legs: Iterable[Transfer], at_s: float) -> list[Hop]:

@@ -106,7 +106,7 @@ class Findings:
 def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_series: bool = False) -> Outcome:
     """Run one replication of a variant and judge it."""
     started_s = time.monotonic()
-    blueprint, nodes_of = _blueprint(variant)
+    blueprint, nodes_of = blueprint_of(variant)
     with uncollected():
         assembly = blueprint.assemble(seed, is_traced=is_traced)
         assembly.run(ending(variant.scenario.run.stop_when, Record(assembly, nodes_of)))
@@ -117,7 +117,7 @@ def replicate(variant: Variant, seed: int, *, is_traced: bool = False, has_serie
 def replicate_from(variant: Variant, seed: int, start: Start) -> Outcome:
     """Run one replication that starts from what twins knew, and judge it."""
     started_s = time.monotonic()
-    blueprint, nodes_of = _blueprint(variant)
+    blueprint, nodes_of = blueprint_of(variant)
     with uncollected():
         assembly = blueprint.assemble(seed, start=start)
         assembly.run(ending(variant.scenario.run.stop_when, Record(assembly, nodes_of)))
@@ -141,7 +141,7 @@ _BLUEPRINTS: dict[str, tuple[Blueprint, Reporters]] = {}
 _MOST_BLUEPRINTS: Final = 64
 
 
-def _blueprint(variant: Variant) -> tuple[Blueprint, Reporters]:
+def blueprint_of(variant: Variant) -> tuple[Blueprint, Reporters]:
     """What all replications of the variant share, made once a process."""
     key = f"{variant.folder}:{variant.hash}"
     if key not in _BLUEPRINTS:

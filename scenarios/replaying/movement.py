@@ -244,11 +244,12 @@ class Movement:
             ends = np.flatnonzero(np.append(visit[1:] != visit[:-1], True))
             for row, value in zip(rows[visit[ends]].tolist(), share[ends].tolist()):
                 self._visits.reached[row] = value
-        who = agent[rows[visit]]
-        x, y, level = self._lines.at(track[rows[visit]], share, self._beside[who])
         frames = self._last.spread(len(times_s))
-        frames.x[frame, who], frames.y[frame, who], frames.level[frame, who] = x, y, level
-        frames.state[frame, who] = np.where(times_s[frame] >= arrive[rows[visit]], QUEUEING, MOVING)
+        if len(visit):
+            who = agent[rows[visit]]
+            x, y, level = self._lines.at(track[rows[visit]], share, self._beside[who])
+            frames.x[frame, who], frames.y[frame, who], frames.level[frame, who] = x, y, level
+            frames.state[frame, who] = np.where(times_s[frame] >= arrive[rows[visit]], QUEUEING, MOVING)
         self._take_out(frames, times_s)
         self._last.keep(frames)
         return frames

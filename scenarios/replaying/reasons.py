@@ -18,7 +18,7 @@ from scenarios.format.expression import (
     parse,
 )
 from scenarios.format.schema import Requirement
-from scenarios.judging.chains import LONGEST_CHAIN, chain_behind, explaining_sample, hops
+from scenarios.judging.chains import LONGEST_CHAIN, chain_behind, explaining_sample, hops, leading_to
 from scenarios.judging.judgement import Observations, Sample, evaluate
 from scenarios.judging.outcome import ALARM, COMMAND, OPEN, SOUNDING, WORLD
 from scenarios.replaying.document import Explained
@@ -78,7 +78,7 @@ def _of_latency(metric: Latency | ChainLatency, data: Observations, chains: Chai
     shown = explaining_sample(data, metric)
     if shown is None:
         return None, []
-    return shown[0], chain_behind(data, chains.get(shown[3], ()), metric, shown)
+    return shown[0], _chain(metric, shown, data, chains)
 
 
 def _of_measure(clause: Clause, metric: Measure, data: Observations, chains: Chains) -> Reason:
@@ -90,7 +90,7 @@ def _of_measure(clause: Clause, metric: Measure, data: Observations, chains: Cha
     choose = {"max": _largest, "quantile": _largest, "min": _smallest}.get(function, _latest)
     shown = choose(samples)
     if shown[3]:
-        return shown[0], hops(chains.get(shown[3], ()), shown[0])[:LONGEST_CHAIN]
+        return shown[0], hops(leading_to(chains.get(shown[3], ()), shown), shown[0])[:LONGEST_CHAIN]
     pairs = LETTING_OUT if measure.startswith("cars") else WARNING
     return _moment(measure, shown, data), _first_chain(pairs, data, chains) if shown[1] == WORLD else []
 
@@ -100,8 +100,17 @@ def _first_chain(pairs: Sequence[tuple[str, str]], data: Observations, chains: C
         metric = Latency(Name(start, 0), Name(end, 0))
         shown = explaining_sample(data, metric)
         if shown is not None and shown[3]:
-            return chain_behind(data, chains.get(shown[3], ()), metric, shown)
+            return _chain(metric, shown, data, chains)
     return []
+
+
+def _chain(metric: Latency | ChainLatency, shown: Sample, data: Observations, chains: Chains) -> list[Hop]:
+    """The way that led to the sample; the marks of other nodes on it are left out."""
+    way = leading_to(chains.get(shown[3], ()), shown)
+    nodes = {end for leg in way for end in (leg.source, leg.to)} | {shown[1]}
+    found = chain_behind(data, way, metric, shown)
+    ordered = sorted(found, key=lambda hop: (hop.at_s, hop.source != hop.to))
+    return [hop for hop in ordered if hop.source != hop.to or hop.source in nodes]
 
 
 def _moment(measure: str, shown: Sample, data: Observations) -> float:

@@ -57,6 +57,7 @@ class Recorder:
         self._level_of: dict[str, str] = {}
         self._read: dict[str, int] = {}
         self._noted = 0
+        self._told: set[str] = set()
         self._frame = 0
         building = assembly.building
         if building is not None:
@@ -94,7 +95,7 @@ class Recorder:
         fresh = [event for _, event in observed_events(self._samples(self._read), self._level_of)]
         for measure in self._assembly.kernel.observations.measures():
             self._read[measure] = len(self._assembly.kernel.observations.samples(measure))
-        return sorted([*noted, *fresh], key=lambda event: event.at_s)
+        return sorted([*noted, *fresh, *self._news()], key=lambda event: event.at_s)
 
     def requirements(self) -> list[Explained]:
         """Every requirement as it would be judged now."""
@@ -194,6 +195,14 @@ class Recorder:
         if building is not None:
             noted += [(True, event) for event in building_view.events(building, self._assembly.kernel.now)]
         return most_telling([*noted, *observed_events(self._samples({}), self._level_of)])
+
+    def _news(self) -> Iterator[Happening]:
+        """What the fire has done since this was last asked."""
+        building = self._assembly.building
+        for event in () if building is None else building_view.events(building, self._assembly.kernel.now):
+            if event.text not in self._told:
+                self._told.add(event.text)
+                yield event
 
     def _occupancy(self) -> dict[str, Counts]:
         building, movement = self._assembly.building, self._movement
