@@ -188,7 +188,7 @@ class Gate:
         changed: Callable[[str, float], None],
     ) -> None:
         self._env = env
-        self._lane = lane
+        self.lane = lane
         self._service_s = service_s
         self._move_up_s = move_up_s
         self._changed = changed
@@ -220,7 +220,7 @@ class Gate:
         """Begin anew with the car: each beginning has its own number, so older timers do nothing."""
         self._service += 1
         if self.mode == "free":
-            self._let_go(car, self._lane.headway_s)
+            self._let_go(car, self.lane.headway_s)
         elif self.mode == "ticket":
             service = self._env.timeout(self._service_s, self._service)
             service.callbacks.append(self._paid)
@@ -234,5 +234,5 @@ class Gate:
         self.passed_count += 1
         self._changed("car_waiting", 0.0)
         self._changed("cars_passed", float(self.passed_count))
-        self._lane.gap_s = gap_s
-        self._lane.release(car)
+        self.lane.gap_s = gap_s
+        self.lane.release(car)

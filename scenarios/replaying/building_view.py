@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,7 @@ from devices_models.world.building import Building
 from devices_models.world.fire import visibility_m
 from devices_models.world.scene import Scene
 from scenarios.replaying.document import Counts, Happening, Plan, Shape, SmokeSeries
-from scenarios.replaying.movement import Movement, Queue
+from scenarios.replaying.movement import BEFORE, Movement
 
 MARGIN_M: Final = 8.0
 """Around the features: stairwells are drawn beside them."""
@@ -106,12 +106,15 @@ def people_on_levels(building: Building, movement: Movement) -> dict[str, Counts
     return found
 
 
-def queues(all_queues: Iterable[Queue]) -> dict[str, Counts]:
-    """How many stood at each door, stair, exit, gate or piece of road; only where there was a queue."""
+def queues(movement: Movement) -> dict[str, Counts]:
+    """How many stood at each door, stair, exit and piece of road, and on the way to each gate.
+
+    Only where there was a queue. Those who wait for room at a door are among those who stand at it.
+    """
     arrived: dict[str, list[NDArray[np.float64]]] = {}
     left: dict[str, list[NDArray[np.float64]]] = {}
-    for queue in all_queues:
-        name = queue.name.removeprefix("before ").removesuffix(".lane")
+    for queue in (*movement.queues(), *movement.gate_queues()):
+        name = queue.name.removeprefix(BEFORE)
         arrived.setdefault(name, []).append(queue.arrived_s)
         left.setdefault(name, []).append(queue.left_s)
     found = {}

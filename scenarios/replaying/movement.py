@@ -27,6 +27,7 @@ MOST_CELLS: Final = 400_000
 """Agents times frames that are worked out at a time."""
 BESIDE_M: Final = 0.35
 """How far beside the middle of their way people walk at most."""
+BEFORE: Final = "before "
 GRAIN: Final = 2.0**24
 """Shares are multiples of its reciprocal, so that sums with whole numbers are exact."""
 GOLDEN: Final = 0.6180339887498949
@@ -225,11 +226,30 @@ class Movement:
     def queues(self) -> Iterator[Queue]:
         """Who stood at the end of each place, so far."""
         _, place, _, _, arrive, leave, _, _ = self._visits.columns()
-        now_s = self._now_s
         for name, number in self._places.items():
             here = place == number
-            came, left = arrive[here], leave[here]
-            yield Queue(name, np.sort(came[came <= now_s]), np.sort(left[left <= now_s]))
+            yield self._queue(name, arrive[here], leave[here])
+
+    def gate_queues(self) -> Iterator[Queue]:
+        """Who stood at the end of any lane on the way to each gate, so far."""
+        agent, place, _, _, arrive, leave, _, _ = self._visits.columns()
+        on_lane = np.isin(place, [number for name, number in self._places.items() if not _is_before(name)])
+        for gate, cars in self._cars_by_gate().items():
+            here = on_lane & np.isin(agent, cars)
+            yield self._queue(gate, arrive[here], leave[here])
+
+    def _cars_by_gate(self) -> dict[str, list[int]]:
+        lanes = {gate.lane.name: name for name, gate in self._evacuation.cars.gates.items()}
+        found: dict[str, list[int]] = {}
+        for car, departure in enumerate(self.departures[: self.car_count]):
+            for link in departure.traveller.path:
+                if link.name in lanes:
+                    found.setdefault(lanes[link.name], []).append(car)
+        return found
+
+    def _queue(self, name: str, came_s: Floats, left_s: Floats) -> Queue:
+        now_s = self._now_s
+        return Queue(name, np.sort(came_s[came_s <= now_s]), np.sort(left_s[left_s <= now_s]))
 
     def _some_frames(self, times_s: Floats) -> Frames:
         agent, place, track, begin, arrive, leave, spacing, reached = self._visits.columns()
@@ -397,7 +417,11 @@ def _marks(points: Sequence[tuple[float, float]]) -> list[float]:
 
 def _before(link: str) -> str:
     """The place where one waits for room on a first link."""
-    return f"before {link}"
+    return BEFORE + link
+
+
+def _is_before(place: str) -> bool:
+    return place.startswith(BEFORE)
 
 
 def _share(part_m: float, whole_m: float) -> float:

@@ -131,7 +131,7 @@ class Recorder:
             devices=devices_of(assembly.members, assembly, self._notes.states()),
             links=self._notes.links(),
             smoke=[] if building is None else building_view.smoke(building, assembly.kernel.now),
-            queues={} if self._movement is None else building_view.queues(self._movement.queues()),
+            queues={} if self._movement is None else building_view.queues(self._movement),
             occupancy={} if building is None else self._occupancy(),
             events=events,
             requirements=self.requirements(),
