@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple
 import streamlit as st
 from starlette.middleware import Middleware
 
+from ui.front import Front
 from ui.guard import Guard
 from ui.jobs import jobs
 from ui.routes import routes
 from ui.settings import Settings
 
-SCRIPT: Final = Path(__file__).with_name("main.py")
+SCRIPT: Final = Path(__file__).parent / "start" / "main.py"
 MOST_UPLOAD_MB: Final = 20
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -44,7 +45,7 @@ def serve(settings: Settings, door: Door) -> None:
         password=door.password,
         is_secure=door.certificate is not None,
     )
-    app = st.App(SCRIPT, routes=routes(), middleware=[guard], lifespan=_lifespan)
+    app = st.App(SCRIPT, routes=routes(), middleware=[guard, Middleware(Front)], lifespan=_lifespan)
     app.run(config=options(door))
 
 
@@ -76,5 +77,7 @@ def options(door: Door) -> dict[str, Any]:
         "runner.magicEnabled": False,
         "runner.postScriptGC": False,
         "logger.hideWelcomeMessage": True,
+        "theme.light.primaryColor": "#0b6b8a",
+        "theme.dark.primaryColor": "#4fb3d1",
         **(secure if door.certificate else {}),
     }

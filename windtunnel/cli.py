@@ -29,6 +29,7 @@ MODULES = (
     "windtunnel.replay_commands",
     "windtunnel.rules_commands",
     "windtunnel.serve_commands",
+    "windtunnel.suite_commands",
     "windtunnel.sweep_commands",
     "windtunnel.twin_commands",
     "windtunnel.types_commands",

@@ -302,11 +302,11 @@ def runs(options: argparse.Namespace) -> int:
     if options.action == "rm":
         print(f"removed {store.remove(options.run)}")
         return MET
-    from windtunnel import sweep_commands
+    from windtunnel import suite_commands, sweep_commands
     from windtunnel.load_commands import stored
 
     folder = store.find(options.run)[0]
-    for other in (stored, sweep_commands.stored):
+    for other in (stored, sweep_commands.stored, suite_commands.stored):
         if (shown := other(folder, is_json=options.json)) is not None:
             print(shown)
             return MET
@@ -319,7 +319,8 @@ def runs(options: argparse.Namespace) -> int:
 
 
 def _tally(verdicts: dict[str, str]) -> str:
-    counts = {verdict: list(verdicts.values()).count(verdict) for verdict in ("PASS", "FAIL", "INCONCLUSIVE")}
+    known = ("PASS", "FAIL", "INCONCLUSIVE", "passed", "failed", "error", "skipped")
+    counts = {verdict: list(verdicts.values()).count(verdict) for verdict in known}
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 

@@ -37,6 +37,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--scenario-seed", type=int, metavar="N", help="first seed instead of the file's")
     group.addoption("--scenario-replications", type=int, metavar="N", help="exactly N runs a variant")
     group.addoption("--scenario-workers", type=int, default=1, metavar="N", help="processes a scenario (1)")
+    group.addoption("--scenario-runs", metavar="DIR", help="keep what was judged as a suite below DIR")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the suite where it was asked for; workers of pytest-xdist report to who started them."""
+    if config.getoption("--scenario-runs") and not hasattr(config, "workerinput"):
+        from windtunnel.suite_keeping import SuiteKeeper
+
+        config.pluginmanager.register(SuiteKeeper(config, Path(config.getoption("--scenario-runs"))))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

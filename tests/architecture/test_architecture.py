@@ -53,6 +53,7 @@ CLOCK_READERS = {
     "ui/guard.py": "lets a login end",
     "windtunnel/serve_commands.py": "dates a token",
     "windtunnel/pytest_plugin.py": "waits for another worker",
+    "windtunnel/suite_keeping.py": "says how long a suite took",
     "windtunnel/progress.py": "estimates the time left",
 }
 CLOCKS = {"time", "monotonic", "perf_counter", "process_time", "now", "utcnow", "today", "sleep"}

@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-sync",
 ]
 START_S = 60
+SETTLE_MS = 300
 SCRIPT = "import streamlit as st\nfrom ui.navigation import pages\nst.navigation(pages({page!r})).run()\n"
 
 
@@ -136,11 +137,11 @@ class Watched:
         self.settle()
 
     def settle(self):
-        """Wait until no script runs any more."""
-        self.page.wait_for_function(
-            "() => !document.querySelector('[data-test-script-state=running], [data-testid=stStatusWidget]')",
-            timeout=30_000,
-        )
+        """Wait until no script runs any more, and what it drew is there."""
+        idle = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+        self.page.wait_for_selector(idle, timeout=30_000)
+        self.page.wait_for_timeout(SETTLE_MS)
+        self.page.wait_for_selector(idle, timeout=30_000)
 
 
 @pytest.fixture
