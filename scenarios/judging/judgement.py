@@ -184,7 +184,7 @@ def samples_of(metric: Metric, data: Observations, deadline_s: float = math.inf)
     A message chain without an end is left out if it may still have been under way: it had waited neither
     beyond the deadline nor as long as the longest chain with an end.
     """
-    inside = _is_inside(metric.window, data)
+    inside = is_inside(metric.window, data)
     if isinstance(metric, Measure):
         return [value for at_s, _, value, _ in data.samples(metric.name.text) if inside(at_s)]
     if isinstance(metric, Latency):
@@ -226,7 +226,8 @@ def _chain_latencies(
     ]
 
 
-def _is_inside(window: Window, data: Observations) -> Callable[[float], bool]:
+def is_inside(window: Window, data: Observations) -> Callable[[float], bool]:
+    """Whether a time is in a window of an expression."""
     match window:
         case After(at_s=from_s):
             return lambda at_s: at_s >= from_s
