@@ -82,9 +82,10 @@ def _of_latency(metric: Latency | ChainLatency, data: Observations, chains: Chai
 
 
 def _slowest(metric: Latency | ChainLatency, data: Observations) -> Sample | None:
-    """The sample that explains a latency; along chains the first start in the window that came to no end, else the end of the chain that took longest.
+    """The sample that explains a latency.
 
-    A chain that had no end yet because the run was over says nothing, so long as others took as long.
+    Along chains that is the first start in the window that came to no end, else the end of the slowest chain.
+    A chain without an end because the run was over says nothing, so long as others took as long.
     """
     if isinstance(metric, Latency):
         return explaining_sample(data, metric)
