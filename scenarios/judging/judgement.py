@@ -198,7 +198,7 @@ def samples_of(metric: Metric, data: Observations, deadline_s: float = math.inf)
 
 def started_s(metric: Latency, data: Observations) -> float | None:
     """When what a latency is measured from began, if it has."""
-    inside = _is_inside(metric.window, data)
+    inside = is_inside(metric.window, data)
     starts = (at_s for at_s, _, value, _ in data.samples(metric.start.text) if value and inside(at_s))
     return next(starts, None)
 
