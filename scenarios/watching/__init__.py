@@ -1,1 +1,0 @@
-"""Watched runs: one replication in wall time, at any speed, with orders while it runs."""
