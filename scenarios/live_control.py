@@ -5,16 +5,16 @@ What happened is kept as a timeline, so that it can be played again in virtual t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from network.carrier import Network
 from network.faults import Fault
-from scenarios.by_hand import ByHand, Standing, Told, seconds
+from scenarios.by_hand import Standing, Told, seconds
 from scenarios.format import schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
-from scenarios.proxying import read_entry
+from scenarios.run_control import KILL, RunControl
 from scenarios.wiring.assembly import Assembly
 from scenarios.wiring.packet_level import PacketLevel
 from scenarios.wiring.wire_level import LinkLevel, WireLevel
@@ -52,114 +52,50 @@ def _is_of_links(entry: schema.TimelineEntry) -> bool:
     return FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
 
 
-@dataclass(slots=True)
-class LiveControl:
-    """The orders of one live run. Every method is called on the run's own thread.
+class LiveControl(RunControl):
+    """The orders of one live run: `kill` and `restart` act on brokers of ours, and on simulated nodes."""
 
-    Raises InputError for what cannot be done.
-    """
-
-    assembly: Assembly
-    pacer: SocketPacer
-    level: LinkLevel
-    fleets: Mapping[NodeId, Sequence[NodeId]]
-    brokers: Mapping[NodeId, RunningBroker]
-    told: Told
-
-    hand: ByHand = field(init=False)
-
-    def __post_init__(self) -> None:
-        ground = OnTheWire(self.assembly, self.level)
-        self.hand = ByHand(self.assembly, self.fleets, ground, self.told)
-
-    @property
-    def happened(self) -> Sequence[Mapping[str, Any]]:
-        """What was done by hand, as entries of a timeline."""
-        return self.hand.happened
-
-    @property
-    def actions(self) -> dict[str, Callable[[str], Any]]:
-        """What can be ordered, by name."""
-        return {
-            "begin": self.begin,
-            "end": self.end,
-            "pause": self.pause,
-            "resume": self.resume,
-            "kill": self.kill,
-            "restart": self.restart,
-            "status": self.status,
-            "stop": self.stop,
-        }
-
-    @property
-    def timeline_text(self) -> str:
-        """What happened, as the `timeline` of a scenario."""
-        return self.hand.timeline_text
-
-    def begin(self, what: str) -> dict[str, Any]:
-        """Let a fault begin now, in the words of a timeline entry without `at`."""
-        return {"began": self.hand.begin(read_entry(what)), "at_s": self._now_s}
-
-    def end(self, what: str) -> dict[str, Any]:
-        """End a fault that was begun by hand."""
-        self.hand.end(what)
-        return {"ended": what, "at_s": self._now_s}
-
-    def pause(self, what: str = "") -> dict[str, Any]:
-        """Let the run's time stand still; real brokers go on."""
-        del what
-        self.pacer.pause()
-        self.told(self._now_s, "paused")
-        return {"at_s": self._now_s}
-
-    def resume(self, what: str = "") -> dict[str, Any]:
-        """Let the run's time go on."""
-        del what
-        self.pacer.resume()
-        self.told(self._now_s, "resumed")
-        return {"at_s": self._now_s}
+    def __init__(
+        self,
+        assembly: Assembly,
+        pacer: SocketPacer,
+        level: LinkLevel,
+        fleets: Mapping[str, Sequence[NodeId]],
+        brokers: Mapping[NodeId, RunningBroker],
+        told: Told,
+    ) -> None:
+        super().__init__(assembly, pacer, fleets, OnTheWire(assembly, level), told)
+        self.brokers = brokers
 
     def kill(self, what: str) -> dict[str, Any]:
-        """End a broker of ours as a power cut would."""
+        """End a broker of ours, or a simulated node, as a power cut would."""
+        if self._is_simulated(what):
+            return super().kill(what)
         node, broker = self._ours(what)
         broker.child.kill()  # type: ignore[union-attr]
         record = self.hand.record({"fault": CRASH, "node": node})
-        self.hand.standing[f"{CRASH} {node}"] = Standing(lambda _: None, record, self._now_s)
+        self.hand.standing[f"{KILL} {node}"] = Standing(lambda _: None, record, self._now_s)
         self.told(self._now_s, f"{broker.name} killed")
         return {"killed": node, "at_s": self._now_s}
 
     def restart(self, what: str) -> dict[str, Any]:
         """Start a broker of ours again, on the same port."""
+        if self._is_simulated(what):
+            return super().restart(what)
         node, broker = self._ours(what)
         if broker.pid:
             self.kill(node)
         broker.child.start()  # type: ignore[union-attr]
-        standing = self.hand.standing.pop(f"{CRASH} {node}")
+        standing = self.hand.standing.pop(f"{KILL} {node}")
         standing.record["for"] = seconds(self._now_s - standing.began_s)
         self.told(self._now_s, f"{broker.name} is back")
         return {"restarted": node, "at_s": self._now_s}
 
-    def status(self, what: str = "") -> dict[str, Any]:
-        """Where the run is."""
-        del what
-        return {
-            "at_s": self._now_s,
-            "duration_s": self.assembly.scenario.run.duration_s,
-            "is_paused": self.pacer.is_paused,
-            "slips": len(self.pacer.slips),
-            "sent": self.assembly.kernel.ledger.sent,
-            "delivered": self.assembly.kernel.ledger.delivered,
-            "standing": sorted(self.hand.standing),
-        }
-
-    def stop(self, what: str = "") -> dict[str, Any]:
-        """End the run; what was measured is kept."""
-        self.pacer.stop()
-        return self.status(what)
-
-    @property
-    def _now_s(self) -> float:
-        return self.assembly.kernel.now
+    def _is_simulated(self, name: str) -> bool:
+        scenario = self.assembly.scenario
+        return name in scenario.fleets or (
+            name in self.assembly.network.topology.graph and name not in self.brokers
+        )
 
     def _ours(self, node: str) -> tuple[NodeId, RunningBroker]:
         if not node and len(self.brokers) == 1:

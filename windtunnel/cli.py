@@ -34,6 +34,7 @@ MODULES = (
     "windtunnel.twin_commands",
     "windtunnel.types_commands",
     "windtunnel.ui_commands",
+    "windtunnel.watch_commands",
 )
 """Where further commands stand: `add_parser` adds their parsers, and each has a function of its name."""
 
@@ -115,7 +116,7 @@ def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
 def add_run_options(command: argparse.ArgumentParser) -> None:
     """The options of every command that runs replications."""
     command.add_argument("--replications", type=_positive, metavar="N", help="exactly N runs a variant")
-    command.add_argument("--seed", type=_seed, metavar="N", help="first seed instead of the file's")
+    command.add_argument("--seed", type=read_seed, metavar="N", help="first seed instead of the file's")
     command.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
     command.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -203,7 +204,8 @@ def _add_topology(commands: Commands[argparse.ArgumentParser]) -> None:
             action.add_argument("--out", required=True, metavar="FILE", help="its ending says the format")
 
 
-def _seed(text: str) -> int:
+def read_seed(text: str) -> int:
+    """A seed from text; raise ArgumentTypeError for anything else."""
     if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_SEED:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, not {text!r}")
     return int(text)

@@ -28,7 +28,10 @@ examples:
 
 faults are those of a scenario's timeline: windtunnel explain partition
 """
-ORDERS: Final = ("begin", "end", "pause", "resume", "kill", "restart", "status", "stop")
+ORDERS: Final = (
+    *("begin", "end", "cut", "degrade", "heal", "kill", "restart", "fire"),
+    *("speed", "pause", "resume", "status", "stop"),
+)
 FIGURES: Final = {
     "round_trip": "round_trip",
     "delay": "delay",
@@ -69,12 +72,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     proxy.add_argument("--for", dest="duration", metavar="TIME", help="stop by itself after this time")
     proxy.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     proxy.add_argument("--json", action="store_true", help="print what was carried as JSON")
-    control = commands.add_parser("control", help="change a live run or a proxy while it runs")
-    control.add_argument("socket", metavar="FILE", help="the socket file given to --control")
+    control = commands.add_parser("control", help="change a watched run, a live run or a proxy while it runs")
+    control.add_argument(
+        "socket", metavar="RUN", help="the socket file given to --control, or a watched run ('latest')"
+    )
     control.add_argument("action", choices=ORDERS)
     control.add_argument(
-        "what", nargs="?", default="", help="a timeline entry without `at`, or a fault's name"
+        "what", nargs="*", help="a link, node, bay or speed; for `begin` a timeline entry without `at`"
     )
+    control.add_argument("--runs", default="runs", metavar="DIR", help="where runs are (default: runs)")
 
 
 def proxy(options: argparse.Namespace) -> int:
@@ -105,11 +111,22 @@ def proxy(options: argparse.Namespace) -> int:
 
 
 def control(options: argparse.Namespace) -> int:
-    """Send one order to a running proxy and print its answer."""
+    """Send one order to a run or proxy and print its answer."""
     from scenarios.control import ask
 
-    print(json.dumps(ask(Path(options.socket), options.action, options.what), indent=2))
+    print(json.dumps(ask(_desk(options), options.action, " ".join(options.what)), indent=2))
     return MET
+
+
+def _desk(options: argparse.Namespace) -> Path:
+    """The socket file that is meant: itself, or that of a watched run by its folder or name."""
+    path = Path(options.socket)
+    if path.is_socket() or (path.suffix and not path.is_dir()):
+        return path
+    from scenarios.store import Store
+    from scenarios.watching.desk import desk_of
+
+    return desk_of(path if path.is_dir() else Store(Path(options.runs)).find(options.socket)[0])
 
 
 def _actions(run: ProxyRun) -> dict[str, Any]:

@@ -102,6 +102,8 @@ class Building:
         self._states: dict[tuple[str, str], float] = {}
         self._samples: list[Sample] = []
         self._aset_alarm = 0
+        self.actuated: Callable[[str, str, float], None] | None = None
+        """Told of (node, name, value) of every act, before it has its effect."""
         self._is_untenable = False
         self.blaze = Blaze(scene, settings) if settings.fire else None
         self.evacuation = Evacuation(env, scene, settings, streams, self._changed)
@@ -130,6 +132,8 @@ class Building:
 
     def actuate(self, node: str, name: str, value: float) -> None:
         """Act on the world: boom, mode and admit at a gate, sound, fan; sign, lift, chargers are noted."""
+        if self.actuated is not None:
+            self.actuated(node, name, value)
         if name == "sound":
             if value >= 1:
                 self._evacuate()

@@ -130,7 +130,11 @@ def _value(clause: Clause, data: Observations) -> float | None:
     value = clause.value
     if isinstance(value, BytesLeaving):
         return float(data.bytes(value.kind.text, value.scope.text))
-    numbers = samples_of(value.metric, data, _deadline(clause))
+    return value_of(value, samples_of(value.metric, data, deadline_of(clause)), data)
+
+
+def value_of(value: Statistic | Share, numbers: Sequence[float], data: Observations) -> float | None:
+    """What a statistic makes of samples, or None if there are none and some were needed."""
     if isinstance(value, Share):
         return _share(numbers, value.comparison, value.limit)
     if value.function == "rate":
@@ -168,7 +172,7 @@ def _share(numbers: Sequence[float], comparison: Comparison, limit: Limit) -> fl
     return sum(_COMPARE[comparison](number, limit.value) for number in numbers) / len(numbers)
 
 
-def _deadline(clause: Clause) -> float:
+def deadline_of(clause: Clause) -> float:
     """The latency (seconds) beyond which the clause takes all for the same; infinite if there is none."""
     value = clause.value
     if isinstance(value, Share):
@@ -184,17 +188,23 @@ def samples_of(metric: Metric, data: Observations, deadline_s: float = math.inf)
     A message chain without an end is left out if it may still have been under way: it had waited neither
     beyond the deadline nor as long as the longest chain with an end.
     """
-    inside = _is_inside(metric.window, data)
+    inside = is_inside(metric.window, data)
     if isinstance(metric, Measure):
         return [value for at_s, _, value, _ in data.samples(metric.name.text) if inside(at_s)]
     if isinstance(metric, Latency):
-        return _latencies(metric, data, inside)
+        return _latencies(metric, data)
     return _chain_latencies(metric, data, inside, deadline_s)
 
 
-def _latencies(metric: Latency, data: Observations, inside: Callable[[float], bool]) -> list[float]:
+def started_s(metric: Latency, data: Observations) -> float | None:
+    """When what a latency is measured from began, if it has."""
+    inside = is_inside(metric.window, data)
     starts = (at_s for at_s, _, value, _ in data.samples(metric.start.text) if value and inside(at_s))
-    start_s = next(starts, None)
+    return next(starts, None)
+
+
+def _latencies(metric: Latency, data: Observations) -> list[float]:
+    start_s = started_s(metric, data)
     if start_s is None:
         return []
     waits = dict.fromkeys(data.nodes_of(metric.end.text), math.inf)
@@ -226,7 +236,8 @@ def _chain_latencies(
     ]
 
 
-def _is_inside(window: Window, data: Observations) -> Callable[[float], bool]:
+def is_inside(window: Window, data: Observations) -> Callable[[float], bool]:
+    """Whether a time is in a window of an expression."""
     match window:
         case After(at_s=from_s):
             return lambda at_s: at_s >= from_s

@@ -154,7 +154,7 @@ def _metrics(record: Record, expressions: Iterable[Expression], assembly: Assemb
         samples_seen = record.samples(measure)
         if samples_seen and samples_seen[-1][1] == WORLD:
             metrics[measure] = samples_seen[-1][2]
-    for node, station in assembly.kernel.stations().items():
+    for node, station in assembly.kernel.stations().items() if record.duration_s else ():
         metrics[f"utilisation {node}"] = station.busy_s / (station.servers * record.duration_s)
         metrics[f"waiting {node}"] = station.waited_s / max(1, station.served_count)
     metrics["messages_sent"] = float(assembly.kernel.ledger.sent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from devices_models.world.fire import visibility_m
 from devices_models.world.scene import Scene
 from scenarios.replaying.document import Counts, Happening, Plan, Shape, SmokeSeries
 from scenarios.replaying.movement import BEFORE, Movement
+from scenarios.replaying.wording import untenable_text
 
 MARGIN_M: Final = 8.0
 """Around the features: stairwells are drawn beside them."""
@@ -76,8 +77,8 @@ def smoke(building: Building, until_s: float) -> list[SmokeSeries]:
     ]
 
 
-def events(building: Building, until_s: float) -> Iterator[Happening]:
-    """What the fire does: it begins, and the level is lost."""
+def events(building: Building, until_s: float, inside: Callable[[str], float]) -> Iterator[Happening]:
+    """What the fire does: it begins, and the level is lost; `inside` gives who was inside then."""
     blaze = building.blaze
     if blaze is None:
         return
@@ -85,7 +86,8 @@ def events(building: Building, until_s: float) -> Iterator[Happening]:
     if blaze.starts_at_s <= until_s:
         yield Happening(blaze.starts_at_s, "fire", f"a car begins to burn in {blaze.bay.id}", "", level)
     if building.aset_s <= until_s:
-        yield Happening(building.aset_s, "tenability", f"{level} is untenable", "", level)
+        people, cars = inside("people_inside_at_untenable"), inside("cars_inside_at_untenable")
+        yield Happening(building.aset_s, "tenability", untenable_text(level, people, cars), "", level)
 
 
 def occupancy(building: Building) -> dict[str, Counts]:

@@ -10,7 +10,7 @@ from network.link import Link
 from scenarios.format import schema
 from scenarios.judging.outcome import WORLD
 from scenarios.replaying.document import Device, Happening, LinkStates, States
-from scenarios.replaying.wording import DEVICES, RESTING, words_of
+from scenarios.replaying.wording import ACTS, BOOM_GATE, DEVICES, RESTING, words_of
 from scenarios.wiring.assembly import Assembly
 from scenarios.wiring.members import Member
 from twin.kernel.kernel import Standing
@@ -33,9 +33,12 @@ class Notes:
         self._members = {member.node: member for member in assembly.members}
         self._conditions: dict[str, States] = {}
         self._standings: dict[str, States] = {}
+        self._acts: dict[str, States] = {}
         self.events: list[Happening] = []
         assembly.announcements.listeners.append(self._fault)
         self._kernel.on_node_changed(self._node)
+        if assembly.building is not None:
+            assembly.building.actuated = self._act
         for link in self._links.values():
             link.changed = self._link
             if link.wide_area is not None:
@@ -57,6 +60,21 @@ class Notes:
         if len(states) < MOST_NOTES:
             states.append((self._kernel.now, "dead" if standing == "down" else standing))
         self.add("node", {"down": "stops", "up": "is up again", "paused": "stands still"}[standing], node)
+
+    def _act(self, node: str, name: str, value: float) -> None:
+        """A node acted on the world. What boom gates do they tell themselves, but for closing."""
+        words = ACTS.get(name)
+        member = self._members.get(node)
+        if words is None or member is None:
+            return
+        state = words[value >= 1]
+        if member.kind == BOOM_GATE:
+            state = "closing" if value < 1 else state
+        elif name == "boom":
+            self.add("gate", f"gate is {state}", node)
+        states = self._acts.setdefault(node, [])
+        if len(states) < MOST_NOTES:
+            states.append((self._kernel.now, state))
 
     def _link(self, link: Link) -> None:
         states = self._conditions.setdefault(link.name, [(0.0, UP)])
@@ -89,6 +107,8 @@ class Notes:
         for node, states in self._standings.items():
             resting = found[node][0][1]
             found[node] += [(at_s, resting if state == UP else state) for at_s, state in states]
+        for node, states in self._acts.items():
+            found[node] += states
         for at_s, node, state in (*self._observed(), *self._cleared()):
             found[node].append((at_s, state))
         return {node: _changes(sorted(states, key=_time)) for node, states in found.items()}
@@ -127,10 +147,26 @@ def observed_events(
 
 
 def most_telling(events: Iterable[tuple[bool, Happening]]) -> tuple[list[Happening], int]:
-    """At most 5,000 in order of time, those worth reading first before others; and how many are left out."""
-    ranked = sorted(events, key=lambda each: (not each[0], each[1].at_s))
-    kept = sorted((event for _, event in ranked[:MOST_EVENTS]), key=lambda event: event.at_s)
-    return kept, max(0, len(ranked) - MOST_EVENTS)
+    """At most 5,000 in order of time, and how many are left out.
+
+    Those worth reading first come first; all of the rare kinds are kept, and evenly many of frequent ones.
+    """
+    groups: dict[tuple[bool, str], list[Happening]] = {}
+    for is_first, event in events:
+        groups.setdefault((not is_first, event.kind), []).append(event)
+    ranked = sorted(groups.items(), key=lambda group: (group[0][0], len(group[1])))
+    kept: list[Happening] = []
+    for number, ((is_later, _), group) in enumerate(ranked):
+        same = sum(rank == is_later for (rank, _), _ in ranked[number:])
+        kept += _evenly(sorted(group, key=_at), (MOST_EVENTS - len(kept)) // same)
+    return sorted(kept, key=_at), sum(map(len, groups.values())) - len(kept)
+
+
+def _evenly(events: list[Happening], most: int) -> list[Happening]:
+    """At most so many of them, evenly chosen."""
+    if len(events) <= most:
+        return events
+    return [events[number * len(events) // most] for number in range(most)]
 
 
 def devices_of(members: Iterable[Member], assembly: Assembly, states: Mapping[str, States]) -> list[Device]:
@@ -166,10 +202,15 @@ def _aim(entry: schema.TimelineEntry) -> str:
     )
 
 
+def _at(event: Happening) -> float:
+    return event.at_s
+
+
 def _time(state: tuple[float, str]) -> float:
     return state[0]
 
 
 def _changes(states: States) -> States:
-    """Without those that change nothing."""
-    return [state for number, state in enumerate(states) if not number or states[number - 1][1] != state[1]]
+    """The last state of each time, without those that change nothing."""
+    last = list(dict(states).items())
+    return [state for number, state in enumerate(last) if not number or last[number - 1][1] != state[1]]

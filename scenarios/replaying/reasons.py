@@ -19,7 +19,7 @@ from scenarios.format.expression import (
 )
 from scenarios.format.schema import Requirement
 from scenarios.judging.chains import LONGEST_CHAIN, chain_behind, explaining_sample, hops, leading_to
-from scenarios.judging.judgement import Observations, Sample, evaluate
+from scenarios.judging.judgement import Observations, Sample, evaluate, is_inside
 from scenarios.judging.outcome import ALARM, COMMAND, OPEN, SOUNDING, WORLD
 from scenarios.replaying.document import Explained
 from scenarios.results import Hop
@@ -75,10 +75,35 @@ def _deciding(expression: Expression, data: Observations) -> Clause:
 
 
 def _of_latency(metric: Latency | ChainLatency, data: Observations, chains: Chains) -> Reason:
-    shown = explaining_sample(data, metric)
+    shown = _slowest(metric, data)
     if shown is None:
         return None, []
     return shown[0], _chain(metric, shown, data, chains)
+
+
+def _slowest(metric: Latency | ChainLatency, data: Observations) -> Sample | None:
+    """The sample that explains a latency.
+
+    Along chains that is the first start in the window that came to no end, else the end of the slowest chain.
+    A chain without an end because the run was over says nothing, so long as others took as long.
+    """
+    if isinstance(metric, Latency):
+        return explaining_sample(data, metric)
+    inside = is_inside(metric.window, data)
+    starts: dict[int, Sample] = {}
+    for sample in data.samples(metric.start.text):
+        if sample[3] and inside(sample[0]):
+            starts.setdefault(sample[3], sample)
+    ends: dict[int, Sample] = {}
+    for sample in data.samples(metric.end.text):
+        if sample[3] in starts and sample[0] >= starts[sample[3]][0]:
+            ends.setdefault(sample[3], sample)
+    took_s = {trace: end[0] - starts[trace][0] for trace, end in ends.items()}
+    longest_s = max(took_s.values(), default=0.0)
+    for trace, start in starts.items():
+        if trace not in ends and data.duration_s - start[0] > longest_s:
+            return start
+    return ends[max(took_s, key=took_s.__getitem__)] if took_s else next(iter(starts.values()), None)
 
 
 def _of_measure(clause: Clause, metric: Measure, data: Observations, chains: Chains) -> Reason:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import numpy as np
@@ -190,19 +190,25 @@ class Recorder:
         }
 
     def _events(self) -> tuple[list[Happening], int]:
-        noted = [(True, event) for event in self._notes.events]
-        building = self._assembly.building
-        if building is not None:
-            noted += [(True, event) for event in building_view.events(building, self._assembly.kernel.now)]
+        noted = [(True, event) for event in (*self._notes.events, *self._of_fire())]
         return most_telling([*noted, *observed_events(self._samples({}), self._level_of)])
 
     def _news(self) -> Iterator[Happening]:
         """What the fire has done since this was last asked."""
-        building = self._assembly.building
-        for event in () if building is None else building_view.events(building, self._assembly.kernel.now):
-            if event.text not in self._told:
-                self._told.add(event.text)
+        for event in self._of_fire():
+            if event.kind not in self._told:
+                self._told.add(event.kind)
                 yield event
+
+    def _of_fire(self) -> Iterable[Happening]:
+        building, kernel = self._assembly.building, self._assembly.kernel
+        if building is None:
+            return ()
+
+        def inside(measure: str) -> float:
+            return next((sample.value for sample in kernel.observations.samples(measure)), 0.0)
+
+        return building_view.events(building, kernel.now, inside)
 
     def _occupancy(self) -> dict[str, Counts]:
         building, movement = self._assembly.building, self._movement

@@ -58,13 +58,23 @@ WORLD_WORDS: Final[Mapping[str, Words]] = {
     "fire_spread": Words("fire", lambda burning: f"{_counted(burning, 'car')} burn"),
     "people_out": Words("people", _seconds("last person out", "not everybody came out")),
     "cars_out": Words("cars", _seconds("last car out", "not every car came out")),
-    "people_inside_at_untenable": Words("tenability", lambda n: f"{_counted(n, 'person', 'people')} inside"),
-    "cars_inside_at_untenable": Words("tenability", lambda count: f"{_counted(count, 'car')} inside"),
 }
-"""Measures of the world that make events; `aset` is told by the building itself, when it is lost."""
+"""Measures of the world that make events; that a level is lost is told from the building itself."""
+
+ACTS: Final[Mapping[str, tuple[str, str]]] = {
+    "boom": ("closed", "open"),
+    "fan": ("off", "on"),
+    "sign": ("clear", "evacuate"),
+    "sound": ("silent", "sounding"),
+    "lift": ("in service", "recalled"),
+    "chargers": ("on", "isolated"),
+}
+"""The state of a device that acts on the world with 0 or 1."""
+BOOM_GATE: Final = "boom_gate"
 
 RESTING: Final[Mapping[str, str]] = {
-    "boom_gate": "closed",
+    BOOM_GATE: "closed",
+    "shadow_gate": "closed",
     "sounder": "silent",
     "sign": "clear",
     "fan": "off",
@@ -95,6 +105,11 @@ def words_of(measure: str, node: str) -> Words | None:
         return None
     known = DEVICES.get(measure)
     return known or _always(measure, measure.replace("_", " "))
+
+
+def untenable_text(level: str, people: float, cars: float) -> str:
+    """That a level is lost, and who was inside then."""
+    return f"{level} is untenable: {_counted(people, 'person', 'people')} and {_counted(cars, 'car')} inside"
 
 
 def _counted(count: float, one: str, many: str = "") -> str:

@@ -41,6 +41,7 @@ CLOCK_READERS = {
     "scenarios/public.py": "dates a study",
     "scenarios/sweeping/keeping.py": "says how long a sweep took",
     "scenarios/store.py": "dates a run",
+    "scenarios/watching/running.py": "leaves readers a moment at the end",
     "twin/service/forwarding.py": "waits for a sink at the end",
     "twin/service/bridge.py": "says since when a broker is away",
     "twin/service/service.py": "gives the twins their time",

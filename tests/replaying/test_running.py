@@ -191,3 +191,41 @@ def test_a_replay_of_the_flagship_is_complete(car_park):
     assert any(note.startswith("lost at") for note in notes)
     assert all(each.chain and each.at_s for each in missed.values())
     assert len(frames.x) == header.frames
+
+
+def test_the_slowest_chain_explains_a_latency_along_chains(run):
+    """Of all requests that were answered, the one that waited longest."""
+    found = replay_stored(run[0], chosen(run, variant="far"))
+    answers = next(each for each in found.document.requirements if each.name == "answers")
+
+    assert answers.is_met
+    assert answers.chain[-1].at_s - answers.chain[0].at_s == pytest.approx(
+        found.outcome.judgements["answers"].value
+    )
+
+
+def test_of_too_many_events_the_rare_ones_are_all_kept():
+    """Frequent kinds are thinned evenly over the whole run."""
+    from scenarios.replaying.document import Happening
+    from scenarios.replaying.notes import MOST_EVENTS, most_telling
+
+    often = [(True, Happening(float(number), "alarm", "alarm")) for number in range(20_000)]
+    seldom = [(True, Happening(7.5, "fire", "a car begins to burn"))]
+    kept, omitted = most_telling([*often, *seldom])
+
+    assert len(kept) == MOST_EVENTS
+    assert omitted == 15_001
+    assert [event for event in kept if event.kind == "fire"] == [seldom[0][1]]
+    assert kept[0].at_s == 0.0
+    assert kept[-1].at_s > 19_990.0
+
+
+def test_a_shadow_gate_is_seen_by_what_it_does():
+    """It observes nothing of its boom, but it moves it."""
+    from scenarios.replaying.running import replay
+
+    document = replay(load("gate_hazard").variants[0], 1).document
+    gate = next(device for device in document.devices if device.node == "GA-shadow")
+
+    assert {state for _, state in gate.states} == {"open", "closed"}
+    assert any(event.node == "GA-shadow" and event.kind == "gate" for event in document.events)
