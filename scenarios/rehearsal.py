@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scenarios.format.issues import Issue, ScenarioError
-from scenarios.format.loading import ScenarioFile
+from scenarios.format.loading import ScenarioFile, Variant
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.members import scenes_of
 from twin.errors import InputError
 
 
-def put_together(scenario: ScenarioFile, name: str) -> None:
-    """Put every variant together once; raise ScenarioError for the first that cannot be.
+def put_together(scenario: ScenarioFile, name: str, variants: Sequence[Variant] | None = None) -> None:
+    """Put every variant, or these, together once; raise ScenarioError for the first that cannot be.
 
     The text alone does not show it: who is there follows from scenes, fleets and rules.
     """
-    for variant in scenario.variants:
+    for variant in scenario.variants if variants is None else variants:
         try:
             scenes = scenes_of(variant.scenario, variant.folder)
             Blueprint.of(variant.scenario, scenes, variant.folder).assemble(1)

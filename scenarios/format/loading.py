@@ -157,9 +157,15 @@ def load(path: Path | str, *, catalogue: Catalogue, name: str = "") -> ScenarioF
     return _checked(yaml_source.read(file, name), catalogue, file, file.parent)
 
 
-def parse(text: str, *, catalogue: Catalogue, name: str = "scenario") -> ScenarioFile:
-    """Check a scenario's text; the files that it names are not looked for. Raises ScenarioError."""
-    return _checked(yaml_source.parse(text, name), catalogue, Path(name), None)
+def parse(
+    text: str, *, catalogue: Catalogue, name: str = "scenario", folder: Path | None = None
+) -> ScenarioFile:
+    """Check a scenario's text; the files that it names are looked for in `folder`, if at all.
+
+    Raises ScenarioError.
+    """
+    path = Path(name) if folder is None else folder / Path(name).name
+    return _checked(yaml_source.parse(text, name), catalogue, path, folder)
 
 
 def with_values(
