@@ -226,7 +226,7 @@ class Blueprint:
 
     def _served(self, member: Member) -> Member:
         """A rule engine at a broker serves the site of the gateway that reaches that broker."""
-        for other in self.members:
+        for other in self.members if member.host else ():
             if other.kind == "gateway" and (link := self._uplink(other)) and member.host in link.between:
                 return Member(member.node, other.site, member.kind, member.host)
         return member

@@ -457,3 +457,17 @@ def test_a_wide_area_link_loses_by_what_it_crosses(site, said, loss_ratio, p99_r
     assert [stage.loss_ratio for stage in link.stages if isinstance(stage, Loss)] == [loss_ratio]
     law = link.wide_area.jitter.law
     assert law.p99_s / law.p50_s == pytest.approx(p99_ratio)
+
+
+def test_an_unknown_metro_is_told_with_its_place_also_where_a_link_asks_for_a_round_trip():
+    """How far away it is cannot be known, so the floor of light is not looked for."""
+    text = (
+        "scenario: 1\nsites:\n  here: {metro: singapore}\n  there: {metro: virginia}\n"
+        "nodes:\n  a: {kind: gateway, at: here}\n  b: {kind: mqtt_broker, at: there}\n"
+        "links:\n  - {between: [a, b], path: wan, round_trip: 200 ms}\n"
+    )
+
+    with pytest.raises(ScenarioError) as raised:
+        parse(text, catalogue=Vocabulary())
+
+    assert [(issue.code, issue.line) for issue in raised.value.issues][0] == ("E025", 4)

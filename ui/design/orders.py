@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -179,22 +179,34 @@ def _connect(document: Document, checked: Checked, order: Order, target: Target)
 
 
 def deletion(checked: Checked, section: str, name: str) -> Change:
-    """Take a part out of the text, with the links that end at it; what else names it is left to be seen."""
+    """Take one part out of the text; a link is named by its index."""
+    return deletions(checked, section, [name])
+
+
+def deletions(checked: Checked, section: str, names: Sequence[str]) -> Change:
+    """Take parts out of the text, with the links that end at them; other mentions of them stay."""
     if section == "links":
-        return lambda text: edits.remove(text, ("links", int(name)))
-    if name not in _named(checked.data, section):
-        raise EditError("this part belongs to the variant; remove it in the YAML")
-    links = checked.data.get("links")
-    ended = [
-        index
-        for index, link in enumerate(links if isinstance(links, list) else ())
-        if isinstance(link, Mapping) and isinstance(link.get("between"), list) and name in link["between"]
-    ]
+        places: list[Keys] = [("links", int(name)) for name in sorted(names, key=int, reverse=True)]
+    else:
+        if not set(names) <= set(_named(checked.data, section)):
+            raise EditError("this part belongs to the variant; remove it in the YAML")
+        ended = _links_of(checked, set(names)) if section == "nodes" else []
+        places = [*(("links", index) for index in reversed(ended)), *((section, name) for name in names)]
 
     def change(text: str) -> str:
-        places: list[Keys] = [("links", index) for index in reversed(ended)] if section == "nodes" else []
-        for place in (*places, (section, name)):
+        for place in places:
             text = edits.remove(text, place)
         return text
 
     return change
+
+
+def _links_of(checked: Checked, names: set[str]) -> list[int]:
+    links = checked.data.get("links")
+    return [
+        index
+        for index, link in enumerate(links if isinstance(links, list) else ())
+        if isinstance(link, Mapping)
+        and isinstance(link.get("between"), list)
+        and names & set(map(str, link["between"]))
+    ]

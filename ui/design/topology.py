@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from devices_models.catalogue import DEVICES
 from scenarios.format.parts import Parts, parts_of
+from scenarios.wiring.members import members_of, scenes_of
 from scenarios.wiring.nodes import NODE_KINDS
 from scenarios.wiring.vocabulary import Vocabulary
+from twin.errors import InputError
 from ui.design.checking import Checked
 from ui.design.document import Positions
 from ui.design.geography import routes
 from ui.design.overriding import overridden
 
-WIDTH: Final = 156.0
-HEIGHT: Final = 46.0
-GAP_X: Final = 56.0
+WIDTH: Final = 140.0
+HEIGHT: Final = 44.0
+GAP_X: Final = 44.0
 GAP_Y: Final = 16.0
-PADDING: Final = 18.0
+PADDING: Final = 16.0
 HEADING: Final = 30.0
 MOST_ROWS: Final = 8
 """Nodes in one column of a site, until a second one is begun."""
-MOST_MEMBERS_SHOWN: Final = 5_000
 
 
 @dataclass(slots=True)
 class Item:
-    """A node or fleet in the drawing. `count` is shown in the symbol of a fleet; 0 for a node."""
+    """A node or fleet in the drawing; `count` says how many devices a fleet has, if that is known."""
 
     id: str
     section: str
@@ -41,6 +43,7 @@ class Item:
     y: float = 0.0
     problem: str = ""
     is_overridden: bool = False
+    count: str = ""
 
 
 @dataclass(slots=True)
@@ -100,20 +103,35 @@ def drawing(checked: Checked, variant: str = "", positions: Positions | None = N
 
 
 def _fleets(checked: Checked, variant: str, parts: Parts) -> Iterator[Item]:
+    counts = fleet_sizes(checked, variant)
     for name, fleet in parts.fleets.items():
-        count = f"{fleet.count:,}" if fleet.count else "from scene" if fleet.placed_by else "?"
+        count = counts.get(name) or fleet.count
         path = ("fleets", name)
         yield Item(
             name,
             "fleets",
             fleet.device,
             name,
-            f"{fleet.device}, {count}",
+            fleet.device.replace("_", " "),
             fleet.at,
             "",
             problem=_problem(checked, path),
             is_overridden=bool(overridden(checked, variant, path)),
+            count=f"{count:,}" if count else "",
         )
+
+
+def fleet_sizes(checked: Checked, variant: str) -> Mapping[str, int]:
+    """How many devices each fleet has, those that a scene places too; nothing while the text is wrong."""
+    if checked.scenario is None or not checked.is_valid:
+        return {}
+    chosen = [each for each in checked.scenario.variants if each.family == variant]
+    found = (chosen or checked.scenario.variants)[0]
+    try:
+        members = members_of(found.scenario, scenes_of(found.scenario, found.folder))
+    except InputError:
+        return {}
+    return Counter(member.fleet for member in members if member.fleet)
 
 
 def _nodes(checked: Checked, variant: str, parts: Parts) -> Iterator[Item]:
@@ -166,7 +184,7 @@ def _arrange(found: Drawing, parts: Parts) -> None:
     field_sites = [name for name, items in groups.items() if any(each.section == "fleets" for each in items)]
     others = [name for name in groups if name not in field_sites and (groups[name] or name in parts.sites)]
     left = _stack(groups, field_sites, 0.0)
-    _stack(groups, others, left + (3 * GAP_X if field_sites else 0.0))
+    _stack(groups, others, left + (2 * GAP_X if field_sites else 0.0))
 
 
 def _stack(groups: Mapping[str, list[Item]], names: Sequence[str], x: float) -> float:

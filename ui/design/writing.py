@@ -12,7 +12,6 @@ from scenarios.format import source as yaml_source
 from scenarios.format.issues import ScenarioError
 
 WIDTH: Final = 110
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_./*+-][^\n\r\t:#,\[\]{}&*!|>'\"%@`\\]*")
 _ESCAPED: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
 
@@ -45,10 +44,6 @@ def _candidates(value: str, quote: str) -> list[str]:
 
 
 def _reads_as(candidate: str, value: str, *, is_inside: bool) -> bool:
-    if _PLAIN.fullmatch(candidate) and not candidate[0].isdigit() and " " not in candidate:
-        # a plain word: only those that mean something else must be kept from it
-        known: Any = yaml_source.parse(candidate).data
-        return bool(known == value and isinstance(known, str))
     text = f"{{k: {candidate}, l: 0}}" if is_inside else f"k: {candidate}\nl: 0"
     try:
         data = yaml_source.parse(text).data

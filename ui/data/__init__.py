@@ -1,0 +1,1 @@
+"""Data that the pages show, with its licences in README.md."""
