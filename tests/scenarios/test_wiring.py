@@ -7,11 +7,14 @@ import pytest
 from network.stages.loss import Loss
 from network.wan import route_events
 from scenarios.format import schema
+from scenarios.format.issues import ScenarioError
+from scenarios.format.loading import parse
 from scenarios.judging.runner import replicate
 from scenarios.shipped import load
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.members import scenes_of
 from scenarios.wiring.nodes import make_station
+from scenarios.wiring.vocabulary import Vocabulary
 from twin.kernel.flight import Flight
 from twin.kernel.randomness import Streams
 from twin.message import Message
@@ -470,4 +473,4 @@ def test_an_unknown_metro_is_told_with_its_place_also_where_a_link_asks_for_a_ro
     with pytest.raises(ScenarioError) as raised:
         parse(text, catalogue=Vocabulary())
 
-    assert [(issue.code, issue.line) for issue in raised.value.issues][0] == ("E025", 4)
+    assert (raised.value.issues[0].code, raised.value.issues[0].line) == ("E025", 4)

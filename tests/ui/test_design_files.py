@@ -27,7 +27,7 @@ def listed(folder):
 def workshop(folder):
     """The user's own scenario, opened."""
     found = Workshop(folder)
-    found.open("own.scenario.yaml")
+    found.open("own")
     return found
 
 
@@ -45,13 +45,16 @@ def test_an_address_that_leads_out_of_the_folder_is_refused(folder, name, tmp_pa
         files.open_document(name, folder)
 
 
-def test_own_scenarios_are_listed_and_hidden_folders_are_not_searched(folder):
-    """By their path in the folder."""
-    for place in ("deep/er", ".venv/lib", "node_modules/x"):
-        (folder / place).mkdir(parents=True)
-        (folder / place / "b.scenario.yaml").write_text(TEXT)
+def test_own_scenarios_come_before_shipped_ones_of_the_same_name(folder):
+    """By their names without the ending; others are not written under a shipped name."""
+    (folder / "sync_loss.scenario.yaml").write_text(TEXT)
 
-    assert files.own(folder) == ["own.scenario.yaml", "deep/er/b.scenario.yaml"]
+    assert files.own(folder) == ["own", "sync_loss"]
+    assert "sync_loss" not in files.shipped(folder)
+    assert files.open_document("sync_loss", folder).text == TEXT
+    assert files.copy_name(files.open_document("car_park_fire", folder), folder) == "car_park_fire_2"
+    with pytest.raises(InputError):
+        files.copy(files.open_document("own", folder), "car_park_fire", folder)
 
 
 def test_saving_writes_the_whole_file_and_nothing_beside_it(workshop, folder):
@@ -184,12 +187,12 @@ def test_positions_are_kept_beside_the_scenario_and_not_in_it(workshop, folder):
     """In a side file that may be broken or thrown away."""
     receive(workshop, {"do": "move", "places": {"gw": [10, 20]}})
 
-    assert files.open_document("own.scenario.yaml", folder).positions == {"gw": (10.0, 20.0)}
+    assert files.open_document("own", folder).positions == {"gw": (10.0, 20.0)}
     assert (folder / "own.scenario.yaml").read_text() == TEXT
     (folder / files.SIDE_FILE).write_text('{"own.scenario.yaml": {"gw": "far"}}')
-    assert files.open_document("own.scenario.yaml", folder).positions == {}
+    assert files.open_document("own", folder).positions == {}
     (folder / files.SIDE_FILE).write_text("[")
-    assert files.open_document("own.scenario.yaml", folder).positions == {}
+    assert files.open_document("own", folder).positions == {}
 
 
 def receive(workshop, *orders):

@@ -38,7 +38,7 @@ def test_every_view_of_the_flagship_is_drawn(app, view):
 def test_every_view_bears_an_empty_scenario(app, folders, view):
     """And says what to do next."""
     (folders.scenarios / "empty.scenario.yaml").write_text("scenario: 1\n")
-    page = app("design", scenario="empty.scenario.yaml")
+    page = app("design", scenario="empty")
     page.session_state["view"] = view
     page.run()
 
@@ -46,7 +46,7 @@ def test_every_view_bears_an_empty_scenario(app, folders, view):
     assert view in {"Drawing", "Figures"} or page.info or page.caption
 
 
-@pytest.mark.parametrize("name", ["../x.yaml", "nowhere", "nowhere.scenario.yaml", "<b>x</b>"])
+@pytest.mark.parametrize("name", ["../x", "nowhere", "nowhere.scenario.yaml", "<b>x</b>"])
 def test_an_address_of_nothing_is_one_sentence(app, name):
     """And another scenario can be chosen."""
     page = app("design", scenario=name)
@@ -60,7 +60,7 @@ def test_ones_own_scenario_is_made_edited_and_saved(app, folders):
     page = app("design")
     page.text_input(key="new_name").set_value("mine")
     page.button(key="new").click().run()
-    assert page.query_params["scenario"] in ("mine.scenario.yaml", ["mine.scenario.yaml"])
+    assert page.query_params["scenario"] in ("mine", ["mine"])
 
     workshop = page.session_state["design_workshop"]
     workshop.document.type(workshop.document.text + "# more\n")
@@ -77,7 +77,7 @@ def test_a_file_that_changed_meanwhile_is_asked_about(app, folders):
     """Nothing is written until somebody says which one it is to be."""
     path = folders.scenarios / "mine.scenario.yaml"
     path.write_text(LOOP)
-    page = app("design", scenario="mine.scenario.yaml")
+    page = app("design", scenario="mine")
     path.write_text(LOOP + "# theirs\n")
     page.session_state["design_workshop"].document.type(LOOP + "# mine\n")
     page.run()
@@ -93,10 +93,10 @@ def test_a_file_that_changed_meanwhile_is_asked_about(app, folders):
 def test_unsaved_changes_stay_while_another_scenario_is_looked_at(app, folders):
     """They are there when one comes back."""
     (folders.scenarios / "mine.scenario.yaml").write_text(LOOP)
-    page = app("design", scenario="mine.scenario.yaml")
+    page = app("design", scenario="mine")
     page.session_state["design_workshop"].document.type(LOOP + "# mine\n")
     page.selectbox(key="design_scenario").set_value("car_park_fire").run()
-    page.selectbox(key="design_scenario").set_value("mine.scenario.yaml").run()
+    page.selectbox(key="design_scenario").set_value("mine").run()
 
     assert page.session_state["design_workshop"].document.text == LOOP + "# mine\n"
 
@@ -104,7 +104,7 @@ def test_unsaved_changes_stay_while_another_scenario_is_looked_at(app, folders):
 def test_problems_are_said_as_the_command_line_says_them(app, folders):
     """With place and caret."""
     (folders.scenarios / "wrong.scenario.yaml").write_text(LOOP.replace("gateway", "gatewy"))
-    page = app("design", scenario="wrong.scenario.yaml")
+    page = app("design", scenario="wrong")
 
     assert "error[" in page.code[0].value
     assert "did you mean 'gateway'?" in page.code[0].value

@@ -316,7 +316,7 @@ def test_five_hundred_nodes_can_be_worked_with(tmp_path):
     )
     (tmp_path / "large.scenario.yaml").write_text(text)
     workshop = Workshop(tmp_path)
-    workshop.open("large.scenario.yaml")
+    workshop.open("large")
     checked = workshop.checked()
 
     start = time.process_time()

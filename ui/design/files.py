@@ -6,7 +6,6 @@ out of it, also over a symbolic link, is refused.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from scenarios import store, templates
-from scenarios.format.issues import ScenarioError, Span, issue_at
+from scenarios.format.issues import ScenarioError, Span, issue_at, nearest
 from scenarios.format.source import LARGEST_FILE_BYTES
 from scenarios.shipped import LIBRARY, SUFFIX, names
 from twin.errors import InputError
@@ -25,7 +24,6 @@ from ui.design.document import Document, Positions
 SIDE_FILE: Final = ".windtunnel-ui.json"
 """Where the positions of nodes in drawings are kept, so that the scenario itself stays free of them."""
 MOST_FILES: Final = 500
-DEEPEST: Final = 4
 MOST_SIDE_BYTES: Final = 2_000_000
 MARK: Final = b"\xef\xbb\xbf"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
@@ -37,7 +35,6 @@ MOST_BYTES: Final = {
     ".csv": 20_000_000,
 }
 """What may be brought in, by ending, and how large it may be."""
-SKIPPED: Final = frozenset({"node_modules", "__pycache__", "venv", "site-packages"})
 
 
 class ConflictError(InputError):
@@ -45,38 +42,27 @@ class ConflictError(InputError):
 
 
 def own(folder: Path) -> list[str]:
-    """The scenarios below the user's folder, as paths in it."""
-    found: list[str] = []
-    for where, folders, files in os.walk(folder):
-        depth = len(Path(where).relative_to(folder).parts)
-        folders[:] = sorted(
-            each for each in folders if depth < DEEPEST and not each.startswith(".") and each not in SKIPPED
-        )
-        found += [
-            Path(where, each).relative_to(folder).as_posix()
-            for each in sorted(files)
-            if each.endswith(SUFFIX) and Path(where) != LIBRARY
-        ]
-        if len(found) >= MOST_FILES:
-            break
-    return found[:MOST_FILES]
+    """The scenarios in the user's folder, by their names without the ending."""
+    found = sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+    return [name for name in found if name][:MOST_FILES]
 
 
-def shipped() -> list[str]:
-    """The scenarios that come with the product."""
-    return names()
+def shipped(folder: Path) -> list[str]:
+    """The scenarios that come with the product, but for those whose name the user has taken."""
+    taken = set(own(folder))
+    return [name for name in names() if name not in taken]
 
 
 def find(reference: str, folder: Path) -> tuple[Path, bool]:
     """The file an address means, and whether it comes with the product. Raises InputError."""
+    path = below(folder, f"{reference.removesuffix(SUFFIX)}{SUFFIX}")
+    if path.is_file():
+        return path, False
     if reference in names():
         return LIBRARY / f"{reference}{SUFFIX}", True
-    path = below(folder, reference)
-    if path.suffix not in {".yaml", ".yml"}:
-        raise InputError(f"{reference!r} is no scenario; its name should end in {SUFFIX}")
-    if not path.is_file():
-        raise InputError(f"there is no scenario {reference!r} below the folder of scenarios")
-    return path, False
+    near = nearest(reference[:200], [*own(folder), *names()])
+    advice = f"; did you mean {near!r}?" if near else ""
+    raise InputError(f"there is no scenario {reference[:200]!r} in the folder of scenarios{advice}")
 
 
 def below(folder: Path, name: str) -> Path:
@@ -84,6 +70,7 @@ def below(folder: Path, name: str) -> Path:
     try:
         path = (folder / name).resolve()
         is_below = path.is_relative_to(folder.resolve()) and bool(name)
+        path.exists()  # which refuses a name that is too long
     except (OSError, ValueError) as error:
         raise InputError(f"{name[:80]!r} is no usable file name") from error
     if not is_below:
@@ -95,7 +82,7 @@ def open_document(reference: str, folder: Path) -> Document:
     """Open a scenario; its text may be wrong, but must be one. Raises InputError."""
     path, is_shipped = find(reference, folder)
     text, has_mark = _read(path)
-    name = path.name if is_shipped else reference
+    name = path.name if is_shipped else path.relative_to(folder.resolve()).as_posix()
     document = Document(reference, name, path, is_shipped, text, text, has_mark)
     if not is_shipped:
         document.positions = _positions(path)
@@ -163,9 +150,9 @@ def copy_name(document: Document, folder: Path) -> str:
     """A name for a copy that no file has."""
     stem = document.path.name.removesuffix(SUFFIX).removesuffix(".yaml")
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[:48] or "scenario"
-    taken = set(own(folder))
-    candidates = (f"{stem}{'' if number == 1 else f'_{number}'}" for number in range(1, MOST_FILES + 2))
-    return next(each for each in candidates if f"{each}{SUFFIX}" not in taken)
+    taken = {*own(folder), *names()}
+    candidates = (f"{stem}{'' if number == 1 else f'_{number}'}" for number in range(1, MOST_FILES + 99))
+    return next(each for each in candidates if each not in taken)
 
 
 def copy(document: Document, name: str, folder: Path) -> Document:
@@ -176,8 +163,8 @@ def copy(document: Document, name: str, folder: Path) -> Document:
         if not target.exists():
             store.write(target, other.read_bytes())
     store.write(path, encoded(document.text, document))
-    reference = path.relative_to(folder.resolve()).as_posix()
-    made = replace(document, reference=reference, name=reference, path=path, is_shipped=False)
+    reference = path.name.removesuffix(SUFFIX)
+    made = replace(document, reference=reference, name=path.name, path=path, is_shipped=False)
     made.saved = made.text
     keep_positions(made)
     return made
@@ -188,7 +175,7 @@ def _new(folder: Path, name: str) -> Path:
     if not NAME.fullmatch(stem):
         raise InputError(f"a name is letters, digits, '-' and '_', at most 60; not {stem[:80]!r}")
     path = below(folder, f"{stem}{SUFFIX}")
-    if path.exists():
+    if path.exists() or stem in names():
         raise InputError(f"there is a scenario {stem!r} already; choose another name")
     return path
 
@@ -206,11 +193,13 @@ def from_template(name: str, folder: Path, *, has_building: bool, levels: int = 
     made = templates.files(name.strip(), scene="carpark" if has_building else None, levels=levels, bays=bays)
     paths = {file: below(folder, file) for file in made}
     taken = [file for file, path in paths.items() if path.exists()]
+    if name.strip() in names():
+        raise InputError(f"{name.strip()!r} comes with the product already; choose another name")
     if taken:
         raise InputError(f"there is a file {taken[0]!r} already; choose another name")
     for file, text in made.items():
         store.write(paths[file], text)
-    return next(file for file in made if file.endswith(SUFFIX))
+    return next(file for file in made if file.endswith(SUFFIX)).removesuffix(SUFFIX)
 
 
 def bring_in(uploads: Iterable[tuple[str, bytes]], folder: Path) -> list[str]:

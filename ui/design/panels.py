@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import streamlit as st
 
 from scenarios.format.source import Keys
@@ -15,6 +15,7 @@ from ui.design.choices import choices
 from ui.design.document import as_shown
 from ui.design.tables import COLUMNS, Column, Row, Section
 from ui.design.workshop import Workshop
+from ui.markup import plain
 
 PICK: Final = "pick"
 ONE: Final[dict[str, str]] = {
@@ -84,18 +85,12 @@ def _draw_selected(workshop: Workshop) -> None:
         name = _title(row) if row else ""
     found = [each for each in _figures(workshop) if (each.section, each.name) == (section, name)]
     if found:
-        st.caption(f"What holds for {ONE.get(section, 'part')} {_plain(name)}, and where it comes from")
+        st.caption(f"What holds for {ONE.get(section, 'part')} {plain(name[:60])}, and where it comes from")
         _figure_table(found, is_of_one=True)
 
 
 def _title(row: Row) -> str:
     return row.cells["name"] or f"{row.cells['from']}-{row.cells['to']}"
-
-
-def _plain(text: str) -> str:
-    """A name in a caption, without any meaning in Markdown."""
-    shown = text if len(text) <= 60 else text[:59] + "…"
-    return "`" + "".join(each for each in shown if each.isprintable() and each != "`") + "`"
 
 
 # map --------------------------------------------------------------------------------------------------

@@ -21,10 +21,10 @@ RUN_PAGE: Final = "run"
 
 def choose_scenario(folder: Path) -> str:
     """The scenario to work on: that of the address, or one that is picked."""
-    own, shipped = files.own(folder), files.shipped()
+    own, shipped = files.own(folder), files.shipped(folder)
     known = [*own, *shipped]
     asked = st.query_params.get("scenario", "")
-    start = asked or (own or [FIRST])[0]
+    start = asked.removesuffix(SUFFIX) or (own or [FIRST])[0]
     options = known if start in known else [start, *known]
 
     def on_change() -> None:
@@ -149,7 +149,7 @@ def _draw_import(workshop: Workshop) -> None:
                 st.error(str(error))
             else:
                 scenarios = [each for each in names if each.endswith(SUFFIX)]
-                _go(scenarios[0] if scenarios else workshop.current)
+                _go(scenarios[0].removesuffix(SUFFIX) if scenarios else workshop.current)
 
 
 def _draw_run(workshop: Workshop, document: Document) -> None:
