@@ -13,6 +13,7 @@ from windtunnel.cli import LARGEST_SEED, MET
 if TYPE_CHECKING:
     from scenarios.replaying.running import Choice, Replayed
 
+PROGRESS: Final = "progress.json"
 EXAMPLES: Final = """\
 examples:
   windtunnel replay                              the newest run: where it first failed a requirement
@@ -55,15 +56,15 @@ def replay(options: argparse.Namespace) -> int:
     )
     place = folder / REPLAYS / choice.name
     place.mkdir(parents=True, exist_ok=True)
-    progress = Progress(
-        is_quiet=options.quiet or options.json, file=place / "progress.json", unit="s simulated"
-    )
+    progress = Progress(is_quiet=options.quiet or options.json, file=place / PROGRESS, unit="s simulated")
     try:
         found = replay_stored(folder, choice, progress)
         found.keep(place)
     finally:
         progress.close()
-        (place / "progress.json").unlink(missing_ok=True)
+        (place / PROGRESS).unlink(missing_ok=True)
+        if not any(place.iterdir()):
+            place.rmdir()
     if options.json:
         print(json.dumps(_summary(found, choice, place)))
     else:

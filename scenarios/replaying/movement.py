@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -190,7 +191,7 @@ class Movement:
         """When the last agent was out; infinite while there are some inside."""
         return float(self._out_s.max(initial=0.0))
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, list[str]]:
         """What to call each car and each person: its number and where it comes from."""
         names = [f"{each.traveller.number}, from {each.bay}" for each in self.departures]
