@@ -56,13 +56,17 @@ class LedgerSummary(msgspec.Struct, frozen=True):
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """One step of a message chain; a step that stays inside a node has `to` equal to `source`."""
+    """One step of a message chain; a step that stays inside a node has `to` equal to `source`.
+
+    `took_s` is how long the message was on its way; None if it did not arrive, or is none.
+    """
 
     at_s: float
     source: str
     to: str
     topic: str
     note: str = ""
+    took_s: float | None = None
 
 
 class RequirementResult(msgspec.Struct, frozen=True):

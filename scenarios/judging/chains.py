@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from scenarios.format.expression import ChainLatency, Expression, Latency, Measure
+from scenarios.judging.chain_path import chain_path
 from scenarios.judging.judgement import Observations, Sample
 from scenarios.results import Hop
 from twin.kernel.observation import Transfer, Transfers
@@ -53,7 +54,16 @@ def chain_behind(
         for at_s, node, _, trace in data.samples(measure)
         if trace == shown[3]
     ]
-    return sorted(hops(legs, shown[0]) + marks, key=lambda hop: hop.at_s)[:LONGEST_CHAIN]
+    return longest(sorted(hops(legs, shown[0]) + marks, key=lambda hop: hop.at_s))
+
+
+def longest(chain: list[Hop]) -> list[Hop]:
+    """So many of the steps as are kept: those on the way from cause to effect first, then the earliest."""
+    if len(chain) <= LONGEST_CHAIN:
+        return chain
+    leading = {id(step) for step in chain_path(chain).hops}
+    ranked = sorted(range(len(chain)), key=lambda number: (id(chain[number]) not in leading, number))
+    return [chain[number] for number in sorted(ranked[:LONGEST_CHAIN])]
 
 
 def leading_to(legs: Sequence[Transfer], shown: Sample) -> list[Transfer]:
@@ -95,6 +105,7 @@ def hops(legs: Iterable[Transfer], at_s: float) -> list[Hop]:
             leg.to,
             leg.topic or leg.kind,
             _note(leg.outcome, leg.ended_s - leg.sent_s),
+            leg.ended_s - leg.sent_s if leg.outcome == "delivered" else None,
         )
         for leg in legs
         if leg.kind == "publish" and (leg.sent_s <= at_s + AFTERMATH_S)

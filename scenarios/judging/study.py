@@ -133,7 +133,7 @@ def _requirement(run: VariantRun, asked: schema.Requirement) -> RequirementResul
         value_text=_value_text(run.outcomes, worst, asked.name, limit.kind),
         limit_text=limit.text,
         worst_seed=worst.seed,
-        chain=[Hop(hop.at_s, hop.source, hop.to, hop.topic, hop.note) for hop in chain],
+        chain=[Hop(hop.at_s, hop.source, hop.to, hop.topic, hop.note, hop.took_s) for hop in chain],
     )
 
 

@@ -1,5 +1,6 @@
 """Pages without a browser (AppTest), and a running server with a real Chromium."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -9,8 +10,21 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+
+def _load(name):
+    """Let the tests import a neighbour: they are no package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    specification = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+
+
+_load("made_replays")
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
