@@ -32,7 +32,7 @@ PROGRAMS = {
     "mvn": "maven",
 }  # program: Debian package
 KAFKA = "tests/sinks/kafka.pom.xml"  # the Kafka that tests hold us against, below .venv/kafka
-NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0")  # a broker that tests hold us against, below .venv/node
+NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0", "sparkplug-payload@1.0.3")  # below .venv/node, for tests
 NOTHING_SELECTED = 5  # pytest's exit code
 LOCKS = {"core": "requirements/core.txt", "live": "requirements/live.txt", "dev": "requirements/dev.txt"}
 LIVE_DEMO = ("fidelity", "alarm_drill", "--broker", "embedded", "--for", "30 s")
@@ -173,7 +173,7 @@ def provide_node_packages() -> None:
     folder, npm = ROOT / ".venv" / "node", shutil.which("npm")
     if npm is None:
         print(f"dev.py: without npm a test of the broker {NODE_PACKAGES[0]} is passed over", file=sys.stderr)
-    elif not (folder / "node_modules" / "ws").is_dir():
+    elif not (folder / "node_modules" / "sparkplug-payload").is_dir():
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix", str(folder)]
         check([npm, "install", *options, *NODE_PACKAGES])
 

@@ -21,8 +21,10 @@ from scenarios.wiring.vocabulary import reporters
 from scenarios.wiring.wire_level import InDriver, LinkLevel, Nothing, WireLevel
 from twin.errors import InputError
 from twin.kernel.behaviour import Behaviour, NodeId
+from twin.live.conventions import Convention, Field, Places
 from twin.live.endpoint import Endpoint
 from twin.live.history import History
+from twin.live.interpreter import Interpreter
 from twin.live.pacer import SocketPacer, Stopped
 from twin.live.probe import probe
 from twin.live.real_broker import OUTSIDE, RealBroker, Times
@@ -91,6 +93,7 @@ def run_live(
     is_traced: bool = True,
     history: History | None = None,
     databases: Databases | None = None,
+    convention: Convention | None = None,
     on_start: Callable[[Running], None] | None = None,
     ground: PacketGround | None = None,
 ) -> LiveRun:
@@ -99,7 +102,7 @@ def run_live(
     `links` says what stands for the links to a real broker: nothing ("none"), the kernel's network model in
     wall time ("in-driver"), a proxy that delays real bytes by the same model ("proxy"), or packets that the
     kernel's own TCP sends ("tun"): then `ground` is what the broker was started beyond.
-    `history` is told of every message.
+    `history` is told of every message. With a `convention` the brokers hear and say everything in its words.
     Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
     """
     _check(variant, bindings)
@@ -109,7 +112,10 @@ def run_live(
     assemblies: list[Assembly] = []
     used_seed = scenario.run.seed if seed is None else seed
     level = _level(links, variant, blueprint, used_seed, bindings, ground)
-    brokers = {node: _broker(node, endpoint, pacer, assemblies, level) for node, endpoint in bindings.items()}
+    spoken = None if convention is None else (convention, _places(blueprint))
+    brokers = {
+        node: _broker(node, endpoint, pacer, assemblies, level, spoken) for node, endpoint in bindings.items()
+    }
     bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
     if databases is not None:
         bound |= databases.behaviours(blueprint, pacer)
@@ -189,6 +195,7 @@ def _broker(
     pacer: SocketPacer,
     assemblies: list[Assembly],
     level: LinkLevel,
+    spoken: tuple[Convention, Places] | None,
 ) -> LiveBroker:
     def received(peer: NodeId, message: Message) -> None:
         pacer.arrive(OUTSIDE + peer, node, message)
@@ -197,8 +204,22 @@ def _broker(
         kernel = assemblies[0].kernel
         kernel.call_at(max(kernel.now, pacer.now), lambda: kernel.link_changed(peer, node, is_up=False))
 
-    wires = Wires(endpoint, pacer, received, closed, lambda peer: level.way(peer, node))
-    return LiveBroker(RealBroker(wires), wires)
+    interpreter = None if spoken is None else Interpreter(*spoken, received)
+    heard = received if interpreter is None else interpreter.hear
+    wires = Wires(endpoint, pacer, heard, closed, lambda peer: level.way(peer, node))
+    if interpreter is None:
+        return LiveBroker(RealBroker(wires), wires)
+    interpreter.wires = wires
+    return LiveBroker(RealBroker(interpreter), wires)
+
+
+def _places(blueprint: Blueprint) -> dict[str, Field]:
+    """The devices of the run, as conventions know them."""
+    return {
+        member.node: Field(member.site, member.kind, member.node, "")
+        for member in blueprint.members
+        if member.fleet
+    }
 
 
 def _close(*parts: Wires | LinkLevel | Databases | SocketPacer | None) -> None:

@@ -37,6 +37,7 @@ examples:
   windtunnel live car_park_fire --variant edge --for "90 s"
   windtunnel live my_site.scenario.yaml --broker mqtts://me@broker.example --ca ca.pem
   windtunnel live my_site.scenario.yaml --bind broker=mqtt://127.0.0.1:1883 --bind backup=embedded
+  windtunnel live my_site.scenario.yaml --broker mqtt://127.0.0.1:1883 --convention sparkplug-b:plant
   windtunnel live car_park_fire --broker simulated --bind database=postgresql://me@127.0.0.1/records
 
 A broker is a URL, `mosquitto` (started by us if it is on this machine), `embedded`, `any` of the two, or
@@ -64,6 +65,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     live.add_argument(
         "--no-check", action="store_true", help="do not try beforehand what the broker does of MQTT"
+    )
+    live.add_argument(
+        "--convention",
+        metavar="WHICH",
+        help="speak as a system of yours does: aws-shadow, sparkplug-b:GROUP, topics:TEMPLATE, or a YAML file"
+        " with topics, orders and payload",
     )
     live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
@@ -104,11 +111,13 @@ def live(options: argparse.Namespace) -> int:
     from scenarios.shipped import load
     from scenarios.store import write
     from twin.units import parse
+    from windtunnel.convention_options import convention_of
     from windtunnel.namespaces import packet_ground
     from windtunnel.proxy_commands import tell
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
+    spoken = convention_of(options.convention) if options.convention else None
     with (
         _databases(variant, options) as databases,
         packet_ground(options.links) as ground,
@@ -137,6 +146,7 @@ def live(options: argparse.Namespace) -> int:
                 links=options.links,
                 history=history,
                 databases=databases,
+                convention=spoken,
                 on_start=on_start,
                 ground=ground,
             )

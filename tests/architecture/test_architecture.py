@@ -36,6 +36,7 @@ CLOCK_READERS = {
     "scenarios/judging/runner.py": "says how long a run took",
     "scenarios/conformance/live.py": "compares the stamps of a real service with the time",
     "scenarios/fidelity/running.py": "dates a comparison",
+    "twin/live/interpreter.py": "dates what a foreign system is told",
     "scenarios/live_databases.py": "dates the records of a live run",
     "scenarios/archive.py": "says how long a run took",
     "scenarios/public.py": "dates a study",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, NamedTuple
 
 from twin.kernel.behaviour import Context, Effect, Event, NodeId, Received, Send
+from twin.live.interpreter import Interpreter
 from twin.live.wires import Wires
 from twin.message import Message
 from twin.mqtt.packets import NEVER_S, Connect, Version, connect_message
@@ -56,7 +57,7 @@ class RealBroker:
 
     measures: ClassVar[tuple[str, ...]] = ()
 
-    wires: Wires
+    wires: Wires | Interpreter
 
     known: set[NodeId] = field(init=False, default_factory=set)
     warm: set[NodeId] = field(init=False, default_factory=set)
