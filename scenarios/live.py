@@ -102,7 +102,7 @@ def run_live(
     `links` says what stands for the links to a real broker: nothing ("none"), the kernel's network model in
     wall time ("in-driver"), a proxy that delays real bytes by the same model ("proxy"), or packets that the
     kernel's own TCP sends ("tun"): then `ground` is what the broker was started beyond.
-    `history` is told of every message. With a `convention` the brokers hear and say everything in its words.
+    `history` is told of every message; with a `convention` the brokers know only its words.
     Raises InputError for a node that cannot be bound, MissingEnvironmentError for a broker that is not there.
     """
     _check(variant, bindings)
@@ -112,20 +112,14 @@ def run_live(
     assemblies: list[Assembly] = []
     used_seed = scenario.run.seed if seed is None else seed
     level = _level(links, variant, blueprint, used_seed, bindings, ground)
-    spoken = None if convention is None else (convention, _places(blueprint))
-    brokers = {
-        node: _broker(node, endpoint, pacer, assemblies, level, spoken) for node, endpoint in bindings.items()
-    }
+    interpreted = None if convention is None else (convention, _places(blueprint))
+    standing = pacer, assemblies, level, interpreted
+    brokers = {node: _broker(node, endpoint, *standing) for node, endpoint in bindings.items()}
     bound: dict[NodeId, Behaviour] = {node: broker.behaviour for node, broker in brokers.items()}
     if databases is not None:
         bound |= databases.behaviours(blueprint, pacer)
     assembly = blueprint.assemble(
-        used_seed,
-        is_traced=is_traced,
-        pacer=pacer,
-        bound=bound,
-        carrier=level.carrier,
-        journal=history,
+        used_seed, is_traced=is_traced, pacer=pacer, bound=bound, carrier=level.carrier, journal=history
     )
     if history is not None:
         history.clock = lambda: assembly.kernel.now
@@ -195,7 +189,7 @@ def _broker(
     pacer: SocketPacer,
     assemblies: list[Assembly],
     level: LinkLevel,
-    spoken: tuple[Convention, Places] | None,
+    interpreted: tuple[Convention, Places] | None,
 ) -> LiveBroker:
     def received(peer: NodeId, message: Message) -> None:
         pacer.arrive(OUTSIDE + peer, node, message)
@@ -204,7 +198,7 @@ def _broker(
         kernel = assemblies[0].kernel
         kernel.call_at(max(kernel.now, pacer.now), lambda: kernel.link_changed(peer, node, is_up=False))
 
-    interpreter = None if spoken is None else Interpreter(*spoken, received)
+    interpreter = None if interpreted is None else Interpreter(*interpreted, received)
     heard = received if interpreter is None else interpreter.hear
     wires = Wires(endpoint, pacer, heard, closed, lambda peer: level.way(peer, node))
     if interpreter is None:

@@ -435,7 +435,7 @@ def test_a_host_of_sparkplug_sees_births_orders_a_gate_and_sees_it_open(variant,
 def test_a_cloud_with_topics_and_payloads_of_its_own_orders_a_gate(variant, mosquitto_port, tmp_path):
     """From a file, as the page has it."""
     text = (ROOT / "docs" / "live.md").read_text("utf-8")
-    (tmp_path / "ours.yaml").write_text(text.partition("```yaml\n# ours.yaml\n")[2].partition("```")[0])
+    (tmp_path / "ours.yaml").write_text(text.partition("```yml\n# ours.yaml\n")[2].partition("```")[0])
     convention = convention_of(str(tmp_path / "ours.yaml"))
     with Cloud(mosquitto_port, "gates-001", "cmd/here/gates-001/cmd/open", b"{}") as cloud:
         found = ran(variant, mosquitto_port, convention)
