@@ -23,6 +23,7 @@ MOST_JOBS: Final = 200
 MOST_WAITING: Final = 32
 GRACE_S: Final = 5.0
 MOST_OUTPUT_BYTES: Final = 65_536
+MOST_ANSWER_BYTES: Final = 16_000_000
 JUDGED: Final = (0, 1, 3)
 """Exit codes of a command that did its work, whatever the verdict."""
 
@@ -33,7 +34,10 @@ class Job:
     def __init__(self, number: int, arguments: Sequence[str], label: str) -> None:
         self.number, self.arguments, self.label = number, tuple(arguments), label
         self.code: int | None = None
+        self.answer = ""
+        """What it printed on standard output."""
         self.output = ""
+        """What it told a person: the end of standard error, or else of its answer."""
         self.is_cancelled = False
         self.process: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
@@ -59,11 +63,12 @@ class Job:
     def run(self) -> None:
         """Run the command to its end, unless it was cancelled while it waited."""
         try:
-            with tempfile.TemporaryFile() as output:
+            with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as told:
                 if not self.is_cancelled:
-                    self.process = _started(self.arguments, output)
+                    self.process = _started(self.arguments, answer, told)
                     self.code = self.process.wait()
-                    self.output = _last(output)
+                    self.answer = _last(answer, MOST_ANSWER_BYTES)
+                    self.output = _last(told, MOST_OUTPUT_BYTES) or self.answer[-MOST_OUTPUT_BYTES:]
         except OSError as error:
             self.output = f"cannot start: {error.strerror}"
         finally:
@@ -146,20 +151,20 @@ def jobs() -> Jobs:
     return _JOBS
 
 
-def _started(arguments: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(arguments: Sequence[str], answer: IO[bytes], told: IO[bytes]) -> subprocess.Popen[bytes]:
     """The command, in a session of its own: Ctrl-C in the server's terminal is not for it."""
     return subprocess.Popen(  # noqa: S603  (our own command, arguments as a list)
         [sys.executable, "-m", "windtunnel", *arguments],
         stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
+        stdout=answer,
+        stderr=told,
         start_new_session=True,
         cwd=Path.cwd(),
     )
 
 
-def _last(output: IO[bytes]) -> str:
+def _last(output: IO[bytes], most_bytes: int) -> str:
     """The end of what the command said."""
     size = output.seek(0, os.SEEK_END)
-    output.seek(max(0, size - MOST_OUTPUT_BYTES))
+    output.seek(max(0, size - most_bytes))
     return output.read().decode(errors="replace").strip()

@@ -25,6 +25,7 @@ ENTRIES: Final = (
     Entry("runs", "Runs", ":material/folder_open:", "Results"),
     Entry("compare", "Compare", ":material/compare_arrows:", "Results"),
     Entry("suites", "Suites", ":material/checklist:", "Results"),
+    Entry("live", "Live", ":material/sensors:", "Reality"),
 )
 
 

@@ -33,7 +33,14 @@ class Row(NamedTuple):
 
 def kind_of(folder: Path) -> str:
     """What sort of run is in a folder, by the files it has."""
-    kinds = {SUITE: "suite", "sweep.json": "sweep", "load.json": "load", "study.json": "judged"}
+    kinds = {
+        SUITE: "suite",
+        "sweep.json": "sweep",
+        "load.json": "load",
+        "fidelity.json": "fidelity",
+        "live.json": "live",
+        "study.json": "judged",
+    }
     found = next((kind for name, kind in kinds.items() if (folder / name).exists()), None)
     if found is None and (folder / "replays").is_dir():
         return "watched"

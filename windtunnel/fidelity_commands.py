@@ -51,6 +51,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_options(fidelity)
     fidelity.add_argument("--profile", metavar="FILE", help="simulate with what `calibrate` has measured")
     fidelity.add_argument("--out", metavar="FILE", help="write the report as one HTML page")
+    fidelity.add_argument("--runs", metavar="DIR", help="keep the report among the runs of this folder")
     fidelity.add_argument("--json", action="store_true", help="print the results as JSON")
     calibrate = commands.add_parser(
         "calibrate",
@@ -76,6 +77,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 def fidelity(options: argparse.Namespace) -> int:
     """Simulate, run live, compare, and say it in one line."""
+    from scenarios.fidelity.keeping import keep
     from scenarios.fidelity.page import line, page
     from scenarios.fidelity.running import circumstances, compared
     from scenarios.results import encode
@@ -89,6 +91,8 @@ def fidelity(options: argparse.Namespace) -> int:
     found = circumstances(both.variant, options.scenario, both.brokers, both.run, tolerance, comparison)
     if options.out:
         write(Path(options.out), page(found).encode())
+    if options.runs:
+        keep(Path(options.runs), found)
     if options.json:
         sys.stdout.buffer.write(encode(found))
         sys.stdout.flush()

@@ -188,13 +188,14 @@ def _in_short(checked: Mapping[str, Conformance]) -> list[str]:
 
 
 def stop_on_ctrl_c(stop: Any) -> None:
-    """The first Ctrl-C ends the run between two events and keeps it; the second ends the program."""
+    """The first Ctrl-C or SIGTERM ends the run between two events and keeps it; the second, the program."""
 
     def on_signal(number: int, _frame: object) -> None:
         signal.signal(number, signal.default_int_handler)
         stop()
 
-    signal.signal(signal.SIGINT, on_signal)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, on_signal)
 
 
 @contextmanager

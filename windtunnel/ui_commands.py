@@ -19,7 +19,7 @@ examples:
                 --certificate cert.pem --key key.pem        for a team
 
 It listens on this machine only, unless it is given another address; then it asks for a password and a
-certificate. The password is read from --password-file or from the environment variable WINDTUNNEL_PASSWORD.
+certificate. The password is read from --password-file or the environment variable WINDTUNNEL_UI_PASSWORD.
 Ctrl-C ends it, and what was started from it; what was measured is kept.
 """
 PORT: Final = 8501
@@ -86,7 +86,7 @@ def ui(options: argparse.Namespace) -> int:
 
 def _password(options: argparse.Namespace) -> str:
     if options.password_file is None:
-        return os.environ.get("WINDTUNNEL_PASSWORD", "")
+        return os.environ.get("WINDTUNNEL_UI_PASSWORD", "")
     password = Path(options.password_file).read_text(encoding="utf-8").strip()
     if not password:
         raise InputError(f"windtunnel: {options.password_file} is empty; it should hold the password")
