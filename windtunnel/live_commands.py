@@ -7,7 +7,7 @@ import dataclasses
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,9 +19,11 @@ from windtunnel.cli import FAILED, INTERRUPTED, MET
 from windtunnel.ledger_commands import HISTORY, account_of, begin_history, end_history
 
 if TYPE_CHECKING:
+    from scenarios.archive import Archive
     from scenarios.format.loading import ScenarioFile, Variant
     from scenarios.ledger import Account
     from scenarios.live import LiveRun
+    from scenarios.live_control import LiveControl
     from scenarios.live_databases import Databases
     from scenarios.wiring.packet_level import PacketGround
     from twin.live.conformance.verdicts import Conformance
@@ -105,7 +107,7 @@ def live(options: argparse.Namespace) -> int:
     """Run once, keep the results, and say for each requirement whether it was met."""
     from scenarios.archive import Archive
     from scenarios.control import Desk
-    from scenarios.judging.runner import Findings, Plan, VariantRun, tests_of
+    from scenarios.judging.runner import Plan
     from scenarios.live import Running, run_live
     from scenarios.live_control import LiveControl
     from scenarios.shipped import load
@@ -156,11 +158,7 @@ def live(options: argparse.Namespace) -> int:
         finally:
             if history is not None:
                 end_history(history, variant, controls[0].happened if controls else [])
-    run = VariantRun(variant, tests_of(variant))
-    run.take(found.outcome)
-    archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
-    if controls and controls[0].happened:
-        write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
+    _keep(archive, variant, found, controls)
     account = None if history is None else account_of(archive.folder / HISTORY)
     figures = {
         **_live_figures(found, account),
@@ -174,6 +172,18 @@ def live(options: argparse.Namespace) -> int:
     if history is not None and history.problem:
         print(f"windtunnel: {history.problem}", file=sys.stderr)
     return _code(found)
+
+
+def _keep(archive: Archive, variant: Variant, found: LiveRun, controls: Sequence[LiveControl]) -> None:
+    """The results as of any run, and what was done by hand as a timeline."""
+    from scenarios.judging.runner import Findings, VariantRun, tests_of
+    from scenarios.store import write
+
+    run = VariantRun(variant, tests_of(variant))
+    run.take(found.outcome)
+    archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
+    if controls and controls[0].happened:
+        write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
 
 
 def _code(found: LiveRun) -> int:
