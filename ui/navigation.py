@@ -24,6 +24,7 @@ ENTRIES: Final = (
     Entry("replay", "Replay", ":material/replay:", "Results"),
     Entry("runs", "Runs", ":material/folder_open:", "Results"),
     Entry("compare", "Compare", ":material/compare_arrows:", "Results"),
+    Entry("sweep", "Sweep", ":material/tune:", "Results"),
     Entry("suites", "Suites", ":material/checklist:", "Results"),
     Entry("live", "Live", ":material/sensors:", "Reality"),
 )

@@ -127,9 +127,16 @@ def shown_of(asked: Sequence[str], requirements: Sequence[SweptRequirement], row
     measured = {name for each in rows.values() for row in each for name in row.metrics}
     values = [each.name for each in requirements if each.name in measured]
     usual = [name for name, _ in COMPARED if name in measured]
-    varying = [name for name in values if _varies(rows, name)]
+    varying = sorted(
+        (name for name in values if _varies(rows, name)), key=lambda name: not _turns(rows, name)
+    )
     return (varying or values or usual or sorted(measured))[:MOST_SHOWN]
 
 
 def _varies(rows: Rows, name: str) -> bool:
     return len({tuple(row.metrics.get(name, math.nan) for row in each) for each in rows.values()}) > 1
+
+
+def _turns(rows: Rows, name: str) -> bool:
+    """Whether a requirement is met at one point more often than at another."""
+    return len({sum(row.met.get(name, False) for row in each) for each in rows.values()}) > 1
