@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from windtunnel.cli import LARGEST_SEED, MET
 
 if TYPE_CHECKING:
+    from scenarios.replaying.document import Replay
     from scenarios.replaying.running import Choice, Replayed
 
 PROGRESS: Final = "progress.json"
@@ -46,15 +47,30 @@ def add_parser(commands: Any) -> None:
 
 def replay(options: argparse.Namespace) -> int:
     """Record the replication, keep it with the run, and say what it shows."""
-    from scenarios.replaying.running import REPLAYS, choose, replay_stored
+    from scenarios.replaying.running import REPLAYS, choose, kept_replay
     from scenarios.store import Store
-    from windtunnel.progress import Progress
 
     folder, manifest = Store(Path(options.runs)).find(options.run)
     choice = choose(
         folder, manifest, variant=options.variant, seed=options.seed, requirement=options.requirement
     )
     place = folder / REPLAYS / choice.name
+    kept = kept_replay(folder, choice)
+    if kept is not None:
+        _show(options, kept, place, is_same=True)
+        return MET
+    found = _recorded(options, folder, choice, place)
+    _show(options, found.document, place, is_same=found.is_same)
+    if found.is_same is False:
+        print(f"windtunnel: {_other(manifest.version)}", file=sys.stderr)
+    return MET
+
+
+def _recorded(options: argparse.Namespace, folder: Path, choice: Choice, place: Path) -> Replayed:
+    """Run the replication and keep its replay; of one that was interrupted nothing is left."""
+    from scenarios.replaying.running import replay_stored
+    from windtunnel.progress import Progress
+
     place.mkdir(parents=True, exist_ok=True)
     progress = Progress(is_quiet=options.quiet or options.json, file=place / PROGRESS, unit="s simulated")
     try:
@@ -65,40 +81,37 @@ def replay(options: argparse.Namespace) -> int:
         (place / PROGRESS).unlink(missing_ok=True)
         if not any(place.iterdir()):
             place.rmdir()
-    if options.json:
-        print(json.dumps(_summary(found, choice, place)))
-    else:
-        print(_text(found, choice, place))
-    if found.is_same is False:
-        print(f"windtunnel: {_other(manifest.version)}", file=sys.stderr)
-    return MET
+    return found
 
 
-def _summary(found: Replayed, choice: Choice, place: Path) -> dict[str, Any]:
-    document = found.document
+def _show(options: argparse.Namespace, document: Replay, place: Path, *, is_same: bool | None) -> None:
+    print(json.dumps(_summary(document, place, is_same)) if options.json else _text(document, place))
+
+
+def _summary(document: Replay, place: Path, is_same: bool | None) -> dict[str, Any]:
+    trajectory = place / "trajectory.bin.gz"
     return {
         "folder": str(place),
-        "variant": choice.variant.name,
-        "seed": choice.seed,
+        "variant": document.variant,
+        "seed": document.seed,
         "duration_s": document.duration_s,
         "has_scene": document.has_scene,
         "agents": document.agents,
-        "is_same": found.is_same,
+        "is_same": is_same,
         "requirements": [
             {"name": each.name, "is_met": each.is_met, "text": each.text, "at_s": each.at_s}
             for each in document.requirements
         ],
         "events": len(document.events),
-        "trajectory_bytes": len(found.trajectory),
+        "trajectory_bytes": trajectory.stat().st_size if trajectory.is_file() else 0,
     }
 
 
-def _text(found: Replayed, choice: Choice, place: Path) -> str:
-    document = found.document
+def _text(document: Replay, place: Path) -> str:
     met = sum(each.is_met for each in document.requirements)
     moving = " and ".join(f"{count} {who}" for who, count in document.agents.items() if count)
     head = (
-        f"{choice.variant.name}, seed {choice.seed}: {document.duration_s:.0f} s,"
+        f"{document.variant}, seed {document.seed}: {document.duration_s:.0f} s,"
         f" {len(document.events)} events{f', {moving}' if moving else ''};"
         f" {met} of {len(document.requirements)} requirements met"
     )

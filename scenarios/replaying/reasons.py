@@ -20,7 +20,7 @@ from scenarios.format.expression import (
 from scenarios.format.schema import Requirement
 from scenarios.judging.chains import LONGEST_CHAIN, chain_behind, explaining_sample, hops, leading_to
 from scenarios.judging.judgement import Observations, Sample, evaluate, is_inside
-from scenarios.judging.outcome import ALARM, COMMAND, OPEN, SOUNDING, WORLD
+from scenarios.judging.outcome import ALARM, COMMAND, FIRED, OPEN, SOUNDING, WORLD
 from scenarios.replaying.document import Explained
 from scenarios.results import Hop
 from twin.kernel.observation import Transfer
@@ -81,6 +81,29 @@ def _of_latency(metric: Latency | ChainLatency, data: Observations, chains: Chai
     return shown[0], _chain(metric, shown, data, chains)
 
 
+def _way(
+    metric: Latency | ChainLatency, shown: Sample, data: Observations, legs: Sequence[Transfer]
+) -> Sequence[Transfer]:
+    """What led to the end; without one, to the last message lost, where it should be, or the rule."""
+    if shown in data.samples(metric.end.text):
+        return leading_to(legs, shown)
+    lost = [leg for leg in legs if leg.kind == "publish" and leg.outcome != "delivered"]
+    if lost:
+        last = lost[-1]
+        before = [leg for leg in legs if leg.to == last.source and leg.ended_s <= last.sent_s]
+        return [*(leading_to(legs, (last.sent_s, last.source, 1.0, last.trace)) if before else ()), last]
+    ends = frozenset(data.nodes_of(metric.end.text))
+    reached = [leg for leg in legs if leg.kind == "publish" and leg.to in ends]
+    if reached:
+        return leading_to(legs, (reached[-1].ended_s, reached[-1].to, 1.0, reached[-1].trace))
+    fired = _fired(data, shown[3])
+    return leading_to(legs, fired[0]) if fired else legs
+
+
+def _fired(data: Observations, trace: int) -> list[Sample]:
+    return [sample for sample in data.samples(FIRED) if sample[3] == trace]
+
+
 def _slowest(metric: Latency | ChainLatency, data: Observations) -> Sample | None:
     """The sample that explains a latency.
 
@@ -130,10 +153,11 @@ def _first_chain(pairs: Sequence[tuple[str, str]], data: Observations, chains: C
 
 
 def _chain(metric: Latency | ChainLatency, shown: Sample, data: Observations, chains: Chains) -> list[Hop]:
-    """The way that led to the sample; the marks of other nodes on it are left out."""
-    way = leading_to(chains.get(shown[3], ()), shown)
+    """The way that led to the sample, with the marks of the nodes on it."""
+    way = _way(metric, shown, data, chains.get(shown[3], ()))
     nodes = {end for leg in way for end in (leg.source, leg.to)} | {shown[1]}
     found = chain_behind(data, way, metric, shown)
+    found += [Hop(at_s, node, node, FIRED) for at_s, node, _, _ in _fired(data, shown[3])]
     ordered = sorted(found, key=lambda hop: (hop.at_s, hop.source != hop.to))
     return [hop for hop in ordered if hop.source != hop.to or hop.source in nodes]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import yaml
 
 from scenarios.archive import METRICS, RESOLVED, STUDY, read_study
 from scenarios.format import loading
@@ -17,15 +18,18 @@ from scenarios.format.issues import listed, suggestion
 from scenarios.format.loading import Variant
 from scenarios.judging.outcome import Outcome, ending, outcome_of
 from scenarios.judging.runner import Watcher, blueprint_of, uncollected
+from scenarios.proxying import checked_entry
 from scenarios.replaying.document import Replay
 from scenarios.replaying.recorder import Recorder
-from scenarios.results import RequirementResult, VariantResult, encode
+from scenarios.results import RequirementResult, VariantResult, decode, encode
 from scenarios.shipped import find
 from scenarios.store import Manifest, write
 from scenarios.wiring.vocabulary import Vocabulary
 from twin.errors import InputError
 
 REPLAYS, DOCUMENT, TRAJECTORY = "replays", "replay.json", "trajectory.bin.gz"
+LIVE, WATCH, TIMELINE = "live.json", "watch.json", "timeline.yaml"
+"""Files of a run that was live, of one that was watched, and of faults by hand in either."""
 _HEAD: Final = re.compile(r"^# variant (.*), sha256 [0-9a-f]{64}$", re.MULTILINE)
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9._=+-]+")
 
@@ -132,7 +136,31 @@ def stored_variant(folder: Path, manifest: Manifest, name: str) -> Variant:
     origin = find(manifest.scenario)
     text = texts[name].removesuffix("\n---\n")
     (found,) = loading.parse(text, catalogue=Vocabulary(), name=str(origin)).variants
-    return replace(found, name=name, family=name.partition("[")[0])
+    by_hand = _by_hand(folder / TIMELINE)
+    timeline = [*found.scenario.timeline, *(checked_entry(each) for each in by_hand)]
+    return replace(
+        found,
+        name=name,
+        family=name.partition("[")[0],
+        scenario=found.scenario.model_copy(update={"timeline": timeline}),
+        data={**found.data, "timeline": [*(found.data.get("timeline") or []), *by_hand]},
+    )
+
+
+def _by_hand(path: Path) -> list[dict[str, Any]]:
+    """The faults that were begun by hand, as entries of a timeline."""
+    return list(yaml.safe_load(path.read_bytes())["timeline"]) if path.is_file() else []
+
+
+def kept_replay(folder: Path, choice: Choice) -> Replay | None:
+    """The replay of a run that was watched: it was recorded then, with whoever gave orders."""
+    path = folder / REPLAYS / choice.name / DOCUMENT
+    if not (folder / WATCH).is_file() or not path.is_file():
+        return None
+    try:
+        return decode(path.read_bytes(), Replay)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a replay: {error}") from error
 
 
 # running it again ----------------------------------------------------------------------------------------
@@ -179,9 +207,9 @@ def _told(
 
 
 def _measured(folder: Path, choice: Choice) -> Any:
-    """The metrics that the run has kept of this replication, or None."""
+    """The metrics that the run has kept of this replication; None for a live one, whose times were real."""
     path = folder / METRICS
-    if not path.is_file():
+    if not path.is_file() or (folder / LIVE).is_file():
         return None
     try:
         rows = msgspec.json.decode(path.read_bytes())

@@ -10,7 +10,7 @@ import pytest
 from scenarios.archive import Archive
 from scenarios.judging.runner import Plan, replicate, simulate
 from scenarios.replaying.document import Replay
-from scenarios.replaying.running import choose, replay_name, replay_stored, stored_variant
+from scenarios.replaying.running import choose, kept_replay, replay_name, replay_stored, stored_variant
 from scenarios.replaying.trajectory import decode
 from scenarios.results import decode as decode_document
 from scenarios.shipped import load
@@ -229,3 +229,48 @@ def test_a_shadow_gate_is_seen_by_what_it_does():
 
     assert {state for _, state in gate.states} == {"open", "closed"}
     assert any(event.node == "GA-shadow" and event.kind == "gate" for event in document.events)
+
+
+def test_faults_by_hand_are_part_of_the_variant(run, tmp_path):
+    """What was cut by hand while the run was watched is cut again, at the same times to the bit."""
+    folder, manifest = run
+    (tmp_path / "scenario.resolved.yaml").write_bytes((folder / "scenario.resolved.yaml").read_bytes())
+    entry = "timeline:\n- {at: 2.5000000001 s, for: 1 s, fault: down, link: uplink}\n"
+    (tmp_path / "timeline.yaml").write_text(entry, encoding="utf-8")
+    variant = stored_variant(tmp_path, manifest, "far")
+
+    assert [(each.at_s, each.fault) for each in variant.scenario.timeline] == [(2.5000000001, "down")]
+    assert variant.hash != stored_variant(folder, manifest, "far").hash
+
+
+def test_a_watched_run_has_its_replay_already(run, tmp_path):
+    """It was recorded while somebody gave orders; it is not run again."""
+    folder, _ = run
+    choice = chosen(run)
+    found = replay_stored(folder, choice)
+    found.keep(tmp_path / "replays" / choice.name)
+
+    assert kept_replay(tmp_path, choice) is None
+    (tmp_path / "watch.json").write_text("{}", encoding="utf-8")
+    assert kept_replay(tmp_path, choice) == found.document
+
+
+def test_a_live_run_is_not_compared(run, tmp_path):
+    """Its times were real, so a simulation of it cannot be the same."""
+    folder, manifest = run
+    for name in ("scenario.resolved.yaml", "metrics.json", "study.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "live.json").write_text("{}", encoding="utf-8")
+
+    assert replay_stored(tmp_path, chosen((tmp_path, manifest))).is_same is None
+
+
+def test_a_rule_that_fires_and_orders_nothing_ends_the_chain(car_park):
+    """Where every car is authorised, no gate is told to open: the chain leads to the rule and no further."""
+    from scenarios.replaying.running import replay
+
+    document = replay(car_park.variant("authorise_by_cloud"), 1).document
+    gates = next(each for each in document.requirements if each.name == "gates open within 35 s")
+
+    assert (gates.chain[0].topic, gates.chain[-1].topic) == ("alarm", "rule_fired")
+    assert len(gates.chain) < 8
