@@ -57,11 +57,16 @@ class Replayed:
     is_same: bool | None = None
 
     def keep(self, folder: Path) -> None:
-        """Write the document and, if there is one, the trajectory; the document last: it makes a replay."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.trajectory:
-            write(folder / TRAJECTORY, self.trajectory)
-        write(folder / DOCUMENT, encode(self.document))
+        """Write what `keep` writes."""
+        keep(folder, self.document, self.trajectory)
+
+
+def keep(folder: Path, document: Replay, trajectory: bytes) -> None:
+    """Write the document and, if there is one, the trajectory; the document last: it makes a replay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if trajectory:
+        write(folder / TRAJECTORY, trajectory)
+    write(folder / DOCUMENT, encode(document))
 
 
 def replay_name(variant: str, seed: int) -> str:

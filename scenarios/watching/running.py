@@ -19,13 +19,13 @@ from scenarios.judging.forming import Forming
 from scenarios.judging.runner import Findings, Plan, VariantRun, tests_of
 from scenarios.live import LiveRun, Running, run_live
 from scenarios.replaying.recorder import Recorder
+from scenarios.replaying.running import REPLAYS, keep, replay_name
 from scenarios.store import State, write
 from scenarios.watching.control import WatchControl
 from scenarios.watching.desk import WATCH, socket_path
 from scenarios.watching.noticeboard import EVERY_S, TRAJECTORY, Noticeboard
 
 TIMELINE: Final = "timeline.yaml"
-REPLAYS: Final = "replays"
 MOST_DEVICES: Final = 2_000
 LAST_LOOK_S: Final = 0.5
 """For whoever reads along: so long after the end the frames are still there."""
@@ -147,11 +147,9 @@ class _Parts:
 
 
 def _keep_replay(folder: Path, plan: WatchPlan, recorder: Recorder, *, is_whole: bool) -> None:
-    kept = folder / REPLAYS / f"{plan.variant.name}-{plan.used_seed}"
-    kept.mkdir(parents=True, exist_ok=True)
-    if recorder.has_scene:
-        write(kept / "trajectory.bin.gz", recorder.trajectory())
-    write(kept / "replay.json", msgspec.json.encode(recorder.document("whole" if is_whole else "stopped")))
+    document = recorder.document("whole" if is_whole else "stopped")
+    kept = folder / REPLAYS / replay_name(plan.variant.name, plan.used_seed)
+    keep(kept, document, recorder.trajectory())
 
 
 def about(plan: WatchPlan, running: Running, desk: Path) -> dict[str, Any]:
