@@ -6,6 +6,7 @@ import struct
 import pytest
 from made_replays import HOSTILE, as_json, replay, trajectory
 
+from scenarios.replaying.wording import DEVICES
 from ui.player import assets
 
 PLAYER = "document.querySelector('.wtp-host').wtPlayer.player"
@@ -216,16 +217,33 @@ def test_a_running_run_grows(chromium, tmp_path):
     for index in (0, 1, 4):
         data = list(struct.pack("<I", index) + body[index * size : (index + 1) * size])
         tab.evaluate("(data) => window.socket.onmessage({data: new Uint8Array(data).buffer})", data)
-    tab.evaluate(said, {"kind": "state", "state": {"at_s": 2.0, "devices": {"gate": "open"}, "links": {}}})
+    state = {"at_s": 2.0, "links": {"gate": "cut"}, "nodes": {"D2": "down"}}
+    tab.evaluate(said, {"kind": "state", "state": state})
     tab.evaluate(
         said, {"kind": "events", "events": [{"at_s": 1.0, "kind": "alarm", "text": "now", "node": "D1"}]}
     )
 
     assert tab.evaluate("handle.player.trajectory.frames") == 5
-    assert tab.evaluate("handle.player.story.stateOf(handle.player.story.byNode.get('gate'), 99)") == "open"
+    assert tab.evaluate("handle.player.story.stateOf(handle.player.story.byNode.get('D2'), 99)") == "dead"
+    assert tab.evaluate("handle.player.story.linksNow(99).map(([way, state]) => state)") == ["cut"]
     assert tab.inner_text(".wtp-event .wtp-what") == "now"
     tab.evaluate(said, {"kind": "end"})
     assert tab.is_hidden(".wtp-live")
+    tab.close()
+
+
+def test_events_of_a_running_run_say_the_states_of_devices(chromium, tmp_path):
+    """In the words in which events are told: every state that the recorder knows comes out the same."""
+    path = tmp_path / "words.html"
+    path.write_text(f"<script>{assets.script()}</script>", encoding="utf-8")
+    tab = chromium.new_page()
+    tab.goto(path.as_uri())
+    for words in DEVICES.values():
+        for value in (0.0, 1.0):
+            if words.state is not None:
+                event = {"kind": words.kind, "text": words.text(value)}
+                told = tab.evaluate("(event) => stateTold(event, {states: []})", event)
+                assert told == words.state(value), event
     tab.close()
 
 

@@ -6,8 +6,14 @@ const GATE_REACH_M = 40;
 const MOST_SPRITES = 800; // people; more are drawn plainly
 
 // A car's outline in units of its half length and half width, nose to the right.
-const BODY = [[-0.92, -1], [0.75, -1], [1, -0.55], [1, 0.55], [0.75, 1], [-0.92, 1], [-1, 0.8], [-1, -0.8]];
-const GLASS = [[0.12, -0.72], [0.46, -0.6], [0.46, 0.6], [0.12, 0.72]];
+const BODY = [[-0.92, -1], [0.8, -1], [1, -0.6], [1, 0.6], [0.8, 1], [-0.92, 1], [-1, 0.8], [-1, -0.8]];
+const ROUND_BODY = [
+  [-0.9, -1], [0.76, -1], [0.9, -0.9], [0.97, -0.72], [1, -0.42], [1, 0.42], [0.97, 0.72], [0.9, 0.9], [0.76, 1], [-0.9, 1],
+  [-0.97, 0.9], [-1, 0.72], [-1, -0.72], [-0.97, -0.9],
+];
+const GLASS = [[0.12, -0.74], [0.44, -0.62], [0.47, 0], [0.44, 0.62], [0.12, 0.74]];
+const REAR_GLASS = [[-0.62, -0.7], [-0.76, -0.58], [-0.76, 0.58], [-0.62, 0.7]];
+const ROUND_PX = 10; // half a length from which corners are seen
 
 class Crowd {
   constructor() {
@@ -22,6 +28,7 @@ class Crowd {
     const edge = long + 2, left = panel.x - edge, right = panel.x + panel.w + edge;
     const top = panel.y - edge, bottom = panel.y + panel.h + edge;
     const fills = [null, palette.rest, palette.moving, palette.queueing];
+    const isRound = long > ROUND_PX, shape = isRound ? ROUND_BODY : BODY;
     const { x, y, level, state, heading } = now;
     if (look.cars) {
       for (let sort = RESTING; sort <= QUEUEING; sort++) {
@@ -32,8 +39,9 @@ class Crowd {
           const px = ox + x[i] * s, py = oy - y[i] * s;
           if (px < left || px > right || py < top || py > bottom) continue;
           const cos = Math.cos(heading[i]), sin = -Math.sin(heading[i]);
-          outline(body, BODY, px, py, cos * long, sin * long, -sin * wide, cos * wide);
+          outline(body, shape, px, py, cos * long, sin * long, -sin * wide, cos * wide);
           if (glass) outline(glass, GLASS, px, py, cos * long, sin * long, -sin * wide, cos * wide);
+          if (glass && isRound) outline(glass, REAR_GLASS, px, py, cos * long, sin * long, -sin * wide, cos * wide);
           count++;
         }
         if (!count) continue;
@@ -271,8 +279,7 @@ const LOUD = { alarm: "danger", active: "alarm", dead: "faint", open: "open", mo
 function drawDevices(g, stage, panel, story, palette, t, isCalm) {
   const base = Math.min(Math.max(0.5 * stage.scale, 2.4), 9);
   const loud = [];
-  for (const device of story.placed) {
-    if (device.level !== panel.level || isGate(device) || /bay/.test(device.kind)) continue;
+  for (const device of story.drawn.get(panel.level) || []) {
     const sort = story.sortOf(device, t);
     if (sort === "alarm" || sort === "active" || sort === "dead") { loud.push([device, sort]); continue; }
     drawDevice(g, stage, panel, device, base, palette, null);
@@ -324,7 +331,7 @@ function isGate(device) {
 function drawGates(g, stage, panel, story, palette, t) {
   for (const each of stage.perLevel.get(panel.level) || []) {
     if (each.kind !== "gate" || each.level !== panel.level) continue;
-    const device = story.placed.find((one) => isGate(one) && one.feature === each.id);
+    const device = story.gates.get(each.id);
     drawGate(g, stage, panel, each, device ? sortOf(story.stateOf(device, t)) : "closed", palette);
   }
 }

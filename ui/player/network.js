@@ -54,6 +54,8 @@ class Network {
     this.columns = this.columns.filter(Boolean);
   }
 
+  get tallest() { return Math.max(...this.columns.map((column) => column.length), 1); }
+
   layOut(width, height) {
     const step = (width - NODE_W - 24) / Math.max(1, this.columns.length - 1);
     this.columns.forEach((column, c) => column.forEach((each, r) => {

@@ -109,14 +109,14 @@ function queueingSeconds(trajectory, i) {
 }
 
 class Inspector {
-  constructor(onseek, onclose) {
+  constructor(what, onseek, onclose) {
     this.onseek = onseek;
     this.kind = make("span", { className: "wtp-kind" });
     this.title = make("h3");
     this.facts = make("dl");
     this.course = make("ol", { className: "wtp-course" });
     this.close = iconButton("close", "Stop following", onclose);
-    this.hint = make("p", { className: "wtp-hint", text: "Click a car, a person, a device or a gate to follow it, or find it by name." });
+    this.hint = make("p", { className: "wtp-hint", text: `Click ${what} to follow it, or find it by name.` });
     this.body = make("div", { hidden: true }, make("header", {}, make("div", {}, this.kind, this.title), this.close), this.facts, this.course);
     this.element = make("section", { className: "wtp-inspector", "aria-live": "polite" }, this.hint, this.body);
   }

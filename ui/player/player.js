@@ -3,7 +3,7 @@
 const SPEEDS = [0.5, 1, 2, 5, 10, 20, 60];
 const LIVE_LAG_FRAMES = 2;
 const WIDE_PX = 980, MEDIUM_PX = 620;
-const LEAST_PX = 260, MOST_PX = 660, NETWORK_PX = 380;
+const LEAST_PX = 260, MOST_PX = 660;
 const KEYS = [
   ["Space", "play or pause"], ["\u2190 \u2192", "one second back or on, with Shift ten"], [", .", "one frame back or on"],
   ["Home End", "the beginning, the end"], ["+ \u2212", "zoom in or out"], ["0, 1 to 9", "all levels, or one"],
@@ -48,7 +48,8 @@ class Player {
     this.floor = make("div", { className: "wtp-stage" }, this.canvas, this.numbers, this.tip);
     this.timeline = new Timeline(this.story, (t, isDone) => this.seek(t, isDone));
     this.events = new EventList(this.story, (t, event) => this.goTo(t, event));
-    this.inspector = new Inspector((t) => this.seek(t, true), () => this.follow(null));
+    const what = this.isPlan ? "a car, a person, a device or a gate" : "a fleet or a node";
+    this.inspector = new Inspector(what, (t) => this.seek(t, true), () => this.follow(null));
     this.side = make("aside", { className: "wtp-side" }, this.inspector.element, this.events.element);
     this.status = make("p", { className: "wtp-hidden", role: "status" });
     this.main = make("div", { className: "wtp-main" }, this.toolbar(), this.floor, this.legend(), this.transport(), this.timeline.element);
@@ -78,7 +79,7 @@ class Player {
     }
     const list = make("datalist", { id: `wtp-names-${Math.floor(performance.now() * 1000)}` },
       ...[...this.names.keys()].slice(0, 4000).map((name) => make("option", { value: name })));
-    this.find = make("input", { type: "search", className: "wtp-find", placeholder: "Find and follow", "aria-label": "Find and follow" });
+    this.find = make("input", { type: "search", className: "wtp-find", placeholder: "Find by name", "aria-label": "Find and follow" });
     this.find.setAttribute("list", list.id);
     this.find.addEventListener("change", () => this.lookUp(this.find.value));
     bar.append(overlays, make("span", { className: "wtp-grow" }), this.find, list);
@@ -352,7 +353,7 @@ class Player {
   relay() {
     this.width = Math.floor(this.floor.clientWidth);
     const count = this.stage.shown ? 1 : this.stage.levels.length;
-    this.height = this.options.height || (this.network ? NETWORK_PX : heightFor(count, this.width, this.stage.box, LEAST_PX, MOST_PX));
+    this.height = this.options.height || (this.network ? Math.min(Math.max(this.network.tallest * 64 + 20, 180), MOST_PX) : heightFor(count, this.width, this.stage.box, LEAST_PX, MOST_PX));
     this.ratio = Math.min(window.devicePixelRatio || 1, 2);
     for (const canvas of [this.canvas, (this.still = this.still || document.createElement("canvas"))]) {
       canvas.width = Math.round(this.width * this.ratio);
@@ -557,6 +558,7 @@ class Player {
   learn(message) {
     if (message.kind === "state") {
       this.liveS = message.state.at_s || this.liveS;
+      this.story.knownS = this.liveS;
       this.story.learn(message.state);
     } else if (message.kind === "events") {
       this.story.add(message.events);

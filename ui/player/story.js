@@ -15,7 +15,17 @@ function valueAt(rows, t, otherwise) {
 }
 
 // What a state means to the eye. The text itself is always shown as well.
+const SORTS = new Map();
 function sortOf(text) {
+  let sort = SORTS.get(text);
+  if (sort === undefined) {
+    if (SORTS.size > 2000) SORTS.clear();
+    SORTS.set(text, (sort = sortOfWord(text)));
+  }
+  return sort;
+}
+
+function sortOfWord(text) {
   const word = String(text).toLowerCase();
   if (/dead|killed|crash|fail|offline|no power|broken|paused/.test(word)) return "dead";
   if (/alarm|fire|smoke/.test(word)) return "alarm";
@@ -67,7 +77,7 @@ class Story {
     this.devices = replay.devices || [];
     this.byNode = new Map(this.devices.map((each) => [each.node, each]));
     this.links = replay.links || [];
-    this.ways = waysOf(this.links);
+    this.tie();
     this.smoke = new Map((replay.smoke || []).map((each) => [each.level, each]));
     this.events = (replay.events || []).map((each) => ({ ...each, group: groupOf(each.kind) }));
     this.requirements = replay.requirements || [];
@@ -111,7 +121,12 @@ class Story {
       taken.set(key, device.beside + 1);
     }
     this.placed = this.devices.filter((each) => each.x != null && each.level);
-    this.hung = new Set(this.placed.map((each) => each.feature || each.node));
+    this.drawn = new Map(this.levels.map((level) => [level, []]));
+    this.gates = new Map();
+    for (const each of this.placed) {
+      if (isGate(each)) this.gates.set(each.feature, this.gates.get(each.feature) || each);
+      else if (!/bay/.test(each.kind) && this.drawn.has(each.level)) this.drawn.get(each.level).push(each);
+    }
   }
 
   get durationS() { return this.replay.duration_s || 0; }
@@ -125,7 +140,12 @@ class Story {
   }
 
   linksNow(t) {
-    return this.ways.map((way) => [way, valueAt(way.states, t, "up")]).filter(([, state]) => state !== "up");
+    return this.changing.map((way) => [way, valueAt(way.states, t, "up")]).filter(([, state]) => state !== "up");
+  }
+
+  tie() {
+    this.ways = waysOf(this.links);
+    this.changing = this.ways.filter((way) => way.states.some(([, state]) => state !== "up"));
   }
 
   queuesNow(t) {
@@ -159,24 +179,61 @@ class Story {
     return low - 1;
   }
 
-  // A running run tells what has changed.
+  // A running run tells how it stands: what is cut or down, and nothing of what is as usual.
   learn(state) {
     const at = state.at_s || 0;
     this.replay.duration_s = Math.max(this.replay.duration_s || 0, state.duration_s || 0);
-    const changed = (known, name, text) => {
-      const thing = known.get(name);
-      if (thing && valueAt(thing.states, Infinity, "") !== text) thing.states.push([at, text]);
-    };
-    const rows = (given, key) => Array.isArray(given) ? given.map((each) => [each[key] || each.name, each.state]) : Object.entries(given || {});
-    for (const [node, text] of rows(state.devices, "node")) changed(this.byNode, node, String(text));
-    const links = new Map(this.links.map((each) => [each.name, each]));
-    for (const [name, text] of rows(state.links, "name")) changed(links, name, String(text));
-    this.ways = waysOf(this.links);
+    let isOther = false;
+    for (const link of this.links) isOther = change(link.states, at, (state.links || {})[link.name] || "up") || isOther;
+    if (isOther) this.tie();
+    for (const [node, text] of Object.entries(state.nodes || {})) {
+      const device = this.byNode.get(node);
+      if (device) change(device.states, at, text === "down" ? "dead" : String(text));
+    }
+    if (state.fire && state.fire.bay) this.fire = { feature: this.byId.get(state.fire.bay), name: state.fire.bay, atS: state.fire.from_s };
+    if (state.course) this.learnCourse(state.course);
+  }
+
+  learnCourse({ at_s: times, values }) {
+    const curve = (name) => values[name] && times.map((t, k) => [t, values[name][k]]);
+    this.replay.occupancy = { ...this.replay.occupancy, ...(curve("people inside") && { people: curve("people inside") }),
+      ...(curve("cars inside") && { cars: curve("cars inside") }) };
+    const level = this.fire && this.fire.feature && this.fire.feature.level;
+    if (level && values["visibility in smoke"]) {
+      this.smoke.set(level, { level, at_s: times, visibility_m: values["visibility in smoke"], layer_height_m: values["clear air below smoke"] });
+    }
   }
 
   add(events) {
-    for (const each of events) this.events.push({ ...each, group: groupOf(each.kind) });
+    for (const each of events) {
+      this.events.push({ ...each, group: groupOf(each.kind) });
+      const device = this.byNode.get(each.node), told = device && stateTold(each, device);
+      if (told) change(device.states, each.at_s, told);
+    }
+    this.events.sort((a, b) => a.at_s - b.at_s);
   }
+}
+
+function change(states, at, text) {
+  const isOther = !states.length || states[states.length - 1][1] !== text;
+  if (isOther) states.push([at, text]);
+  return isOther;
+}
+
+// The state that an event of a running run puts its device into; the words are those of the events.
+const TOLD = [
+  ["alarm", /^alarm$/, "alarm"], ["command", /^told to open/, "opening"], ["gate", /^gate is open/, "open"],
+  ["gate", /^gate is closed/, "closed"], ["gate", /^opens alone/, "opening"], ["sounder", /sounds$/, "sounding"],
+  ["sounder", /silent$/, "silent"], ["sign", /way out$/, "evacuate"], ["sign", /nothing$/, "clear"],
+  ["fan", /runs$/, "on"], ["fan", /still$/, "off"], ["lift", /recalled$/, "recalled"], ["lift", /released$/, "in service"],
+  ["chargers", /isolated$/, "isolated"], ["chargers", / on$/, "on"], ["firmware", /updated$/, "updated"],
+  ["firmware", /failed$/, "update failed"], ["firmware", /^broken/, "broken"],
+  ["node", /^stops/, "dead"], ["node", /^stands still/, "paused"],
+];
+function stateTold(event, device) {
+  if (event.kind === "node" && /^is up/.test(event.text)) return device.states.length ? device.states[0][1] : "up";
+  const found = TOLD.find(([kind, pattern]) => kind === event.kind && pattern.test(event.text));
+  return found ? found[2] : "";
 }
 
 // Words ------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class Things {
   }
 
   feature(feature) {
-    const device = this.story.placed.find((each) => each.feature === feature.id && (feature.kind !== "gate" || isGate(each)));
+    const device = feature.kind === "gate" ? this.story.gates.get(feature.id) : this.story.placed.find((each) => each.feature === feature.id);
     if (device) return this.device(device);
     const queue = this.story.queues.find((each) => each.feature === feature);
     return {
@@ -86,8 +86,8 @@ class Things {
       }
     }
     if (look.devices) {
-      for (const device of this.story.placed) {
-        if (device.level === panel.level && !/bay/.test(device.kind)) offer(near(...deviceAt(stage, panel, device)), () => this.device(device));
+      for (const device of this.story.drawn.get(panel.level) || []) {
+        offer(near(...deviceAt(stage, panel, device)), () => this.device(device));
       }
     }
     for (const each of stage.perLevel.get(panel.level) || []) {
@@ -110,7 +110,7 @@ class Things {
     const shown = new Set(stage.panels.map((each) => each.level));
     const makes = [];
     for (const each of this.story.features) if (["gate", "door", "exit"].includes(each.kind) && shown.has(each.level)) makes.push(() => this.feature(each));
-    for (const each of this.story.placed) if (shown.has(each.level) && !/bay/.test(each.kind) && !isGate(each)) makes.push(() => this.device(each));
+    for (const level of shown) for (const each of this.story.drawn.get(level) || []) makes.push(() => this.device(each));
     if (this.trajectory) {
       const now = this.trajectory.now;
       for (let i = 0; i < this.trajectory.count; i++) if (now.state[i] && shown.has(this.trajectory.levels[now.level[i]])) makes.push(() => this.agent(i));

@@ -52,8 +52,12 @@ class Timeline {
   }
 
   rows() {
-    const changed = (states) => states.some(([, state]) => state !== "up");
-    return this.story.ways.filter((way) => changed(way.states));
+    const alike = new Map();
+    for (const way of this.story.changing) {
+      const key = JSON.stringify(way.states), known = alike.get(key);
+      if (known) known.more += 1; else alike.set(key, { name: way.name, states: way.states, more: 0 });
+    }
+    return [...alike.values()].map((row) => ({ ...row, name: row.more ? `${row.name} and ${row.more} more` : row.name }));
   }
 
   layOut(width, endS) {
@@ -156,12 +160,12 @@ class Timeline {
   drawRows(g, palette, top) {
     this.links.forEach((row, k) => {
       const y = top + k * ROW_PX + ROW_PX / 2;
-      this.label(g, palette, row.name, y);
+      this.label(g, palette, row.more ? `${row.more + 1} links` : row.name, y);
       g.fillStyle = palette.aisle;
       g.fillRect(this.x(0), y - 2, this.x(this.endS) - this.x(0), 4);
       row.states.forEach(([t, state], i) => {
         if (state === "up") return;
-        const x = this.x(t), end = this.x(i + 1 < row.states.length ? row.states[i + 1][0] : this.endS);
+        const x = this.x(t), end = this.x(i + 1 < row.states.length ? row.states[i + 1][0] : this.story.knownS ?? this.endS);
         const isCut = sortOf(state) !== "degraded";
         g.fillStyle = isCut ? palette.danger : palette.alarm;
         g.fillRect(x, y - 6, Math.max(end - x, 2), 12);

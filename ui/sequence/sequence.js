@@ -19,7 +19,7 @@ function diagram(data, width, onseek) {
   const lane = Math.min(Math.max((width - LEFT - RIGHT) / Math.max(lanes.length - 1, 1), LEAST_LANE), MOST_LANE);
   const x = new Map(lanes.map((name, k) => [name, LEFT + 40 + k * lane]));
   const full = LEFT + 40 + (lanes.length - 1) * lane + RIGHT + 40, high = TOP + steps.length * ROW + 26;
-  const svg = node("svg", { viewBox: `0 0 ${full} ${high}`, width: full, height: high, role: "img", "aria-labelledby": data.id });
+  const svg = node("svg", { viewBox: `0 0 ${full} ${high}`, width: full, height: high, role: "group", "aria-labelledby": data.id });
   svg.append(node("title", { id: data.id }, data.label));
   const chars = Math.floor(lane / 7.4);
   for (const name of lanes) {
@@ -45,8 +45,10 @@ function row(step, y, x, lane, onseek) {
   const from = x.get(step.source), to = x.get(step.to);
   if (step.kind === "wait") {
     group.append(node("rect", { class: "bar", x: from - 5, y: y - 4, width: 10, height: ROW - 10, rx: 3 }));
-    group.append(node("text", { class: "what", x: from + 14, y: y + 12 }, step.label));
-    group.append(node("text", { class: "took", x: from + 14, y: y + 27 }, step.took));
+    const isLast = from === Math.max(...x.values()) && x.size > 1;
+    const side = { x: isLast ? from - 14 : from + 14, "text-anchor": isLast ? "end" : "start" };
+    group.append(node("text", { class: "what", ...side, y: y + 12 }, step.label));
+    group.append(node("text", { class: "took", ...side, y: y + 27 }, step.took));
     return group;
   }
   const way = Math.sign(to - from), isLost = step.kind === "lost";
@@ -55,7 +57,7 @@ function row(step, y, x, lane, onseek) {
   group.append(isLost
     ? node("path", { class: "cross", d: `M${end - 6} ${y + 14}l12 12m0-12l-12 12` })
     : node("path", { class: "tip", d: `M${to} ${y + 20}l${-way * 9} -5v10z` }));
-  const middle = (from + to) / 2, most = Math.floor((Math.abs(to - from) - 16) / 6.3);
+  const middle = (from + (isLost ? end : to)) / 2, most = Math.floor((Math.abs(to - from) - 16) / 6.3);
   const what = node("text", { class: "what middle", x: middle, y: y + 13 }, fitted(step.label, Math.max(most, 14)));
   what.append(node("title", {}, step.topic));
   group.append(what, node("text", { class: "took middle", x: middle, y: y + 34 }, step.took));
