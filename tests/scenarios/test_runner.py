@@ -47,12 +47,16 @@ class Seen:
 
     def __init__(self, stop_at=None):
         self.steps = []
+        self.judged_counts = []
         self.stop_at = stop_at
 
     def advance(self, label, done, planned):
         self.steps.append((label, done, planned))
         if done == self.stop_at:
             raise KeyboardInterrupt
+
+    def judged(self, run):
+        self.judged_counts.append(len(run.outcomes))
 
 
 def test_eighteen_clean_runs_decide_the_default_requirement():
@@ -87,6 +91,7 @@ def test_progress_counts_each_replication_once(scenario):
     simulate(scenario, Plan(replications=2, workers=1), seen)
 
     assert seen.steps == [("far", 1, 4), ("far", 2, 4), ("near", 3, 4), ("near", 4, 4)]
+    assert seen.judged_counts == [1, 2, 1, 2]
 
 
 def test_an_interrupt_hands_over_what_is_finished(scenario):
