@@ -26,6 +26,7 @@ ENTRIES: Final = (
     Entry("compare", "Compare", ":material/compare_arrows:", "Results"),
     Entry("sweep", "Sweep", ":material/tune:", "Results"),
     Entry("suites", "Suites", ":material/checklist:", "Results"),
+    Entry("twins", "Twins", ":material/device_hub:", "Reality"),
     Entry("live", "Live", ":material/sensors:", "Reality"),
 )
 

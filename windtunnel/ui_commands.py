@@ -6,10 +6,13 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError, MissingEnvironmentError
 from windtunnel.cli import MET
+
+if TYPE_CHECKING:
+    from ui.settings import Service
 
 EXAMPLES: Final = """\
 examples:
@@ -49,6 +52,13 @@ def add_parser(commands: Any) -> None:
     ui.add_argument("--certificate", metavar="FILE", help="serve TLS with this certificate (PEM) ...")
     ui.add_argument("--key", metavar="FILE", help="... and this private key")
     ui.add_argument("--open", action="store_true", help="open a browser")
+    twins = ui.add_argument_group("twins", "a running `windtunnel serve`, for the page Twins")
+    twins.add_argument("--service", default="", metavar="URL", help="its address")
+    twins.add_argument("--service-ca", metavar="FILE", help="authority of its certificate")
+    twins.add_argument(
+        "--service-token-file", metavar="FILE", help="everybody who opens the pages acts with this token"
+    )
+    twins.add_argument("--service-store", metavar="FILE", help="its store, to run scenarios from a branch")
 
 
 def ui(options: argparse.Namespace) -> int:
@@ -80,7 +90,7 @@ def ui(options: argparse.Namespace) -> int:
             " give --password-file, --certificate and --key"
         )
     print(f"windtunnel: results in {options.runs}, scenarios in {options.scenarios}", file=sys.stderr)
-    serve(Settings(Path(options.runs).absolute(), folder.absolute()), door)
+    serve(Settings(Path(options.runs).absolute(), folder.absolute(), _service(options)), door)
     return MET
 
 
@@ -91,6 +101,17 @@ def _password(options: argparse.Namespace) -> str:
     if not password:
         raise InputError(f"windtunnel: {options.password_file} is empty; it should hold the password")
     return password
+
+
+def _service(options: argparse.Namespace) -> Service:
+    from ui.settings import Service
+
+    files = {
+        "--service-ca": options.service_ca,
+        "--service-token-file": options.service_token_file,
+        "--service-store": options.service_store,
+    }
+    return Service(options.service, *(str(_file(name, option) or "") for option, name in files.items()))
 
 
 def _file(name: str | None, option: str) -> Path | None:

@@ -108,6 +108,12 @@ def wait_until_up(address, server, log):
     raise AssertionError(log.read_text())
 
 
+@pytest.fixture
+def served():
+    """Serve with further options, as a context."""
+    return serving
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The address of a server that the tests of a module share, and its folder."""
