@@ -59,8 +59,7 @@ class ServiceClient:
             headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
             connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
-            content = answer.read(MOST_ANSWER_BYTES + 1)
-            return answer.status, content
+            return answer.status, answer.read(MOST_ANSWER_BYTES + 1)
         except ssl.SSLCertVerificationError as error:
             raise ServiceError(
                 f"the certificate of {self._where.netloc} is not trusted: {error.verify_message};"
