@@ -1,9 +1,8 @@
 """TCP at the level of messages: handshakes, retransmission, order.
 
 Each attempt is a real traversal of the path; a black hole is an attempt that is lost, so a healed partition
-shows TCP's lag. A lost message waits in its flow until the flow's next repair (see network.flow), or, with
-a fixed time-out, until its own time-out ends. It arrives after the attempt that gets through, and not before
-the earlier messages of its connection.
+shows TCP's lag. What is lost, or finds the window full, waits in its flow (network.flow), or, with a fixed
+time-out, until its own ends. It arrives after the attempt that gets through, and not before the earlier ones.
 """
 
 from __future__ import annotations
@@ -12,23 +11,28 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, TypeAlias
 
+from network import segments
 from network.dns import RETRY_S
 from network.flow import Alarm, Carried, Flow, Segment
 from network.link import Link
 from network.media.ride import IN_MEDIUM, Ride
-from network.tcp import INITIAL_WINDOW_COUNT, transfer_s
+from network.segments import FULL_SEGMENT_BYTES
+from network.tcp import transfer_s
 from network.topology import Path, Topology
-from network.transport import GIVE_UP_S, MAXIMUM_SEGMENT_BYTES, MOST_RTO_S, SYN_RTO_S, Connected
+from network.transport import (
+    GIVE_UP_S,
+    MAXIMUM_SEGMENT_BYTES,
+    MOST_RTO_S,
+    SYN_RTO_S,
+    TCP_IP_HEADER_BYTES,
+    Connected,
+)
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Timeline
 
 SEND_BUFFER_BYTES = 4_194_304  # Linux tcp_wmem, the largest
-FULL_SEGMENT_BYTES = 1500
-MOST_DRAWS = 64
 COPIED = "duplicate"
 """Cause of a stage that stops a message only to let it go on twice; the receiver drops the second."""
-TIES_S = 1e-9
-RANDOM_CAUSES = ("loss", "burst")
 
 Then: TypeAlias = tuple[Callable[[Flight], None], ...]
 
@@ -43,6 +47,7 @@ class Connections:
         self._flows: dict[tuple[str, str], Flow] = {}
         self._paths: dict[tuple[str, str], Path | None] = {}
         self._version = -1
+        self._orphan_count = 0
         self._again: Then = (self._transmit,)
         self._next: Then = (self._advance,)
         self._hop: Then = (self._cross,)
@@ -52,10 +57,7 @@ class Connections:
     @property
     def waiting_count(self) -> int:
         """Messages that wait at their node for an earlier one, or at their sender to be sent again."""
-        return sum(
-            len(flow.lost) + sum(flight.path.is_arrived for flight in flow.flights)
-            for flow in self._flows.values()
-        )
+        return self._orphan_count + sum(flow.waiting_count for flow in self._flows.values())
 
     def send(self, flight: Carried, tcp: Connected, timeline: Timeline) -> None:
         """Send over the connection of the flight's two nodes, which a "connect" opens afresh."""
@@ -75,9 +77,13 @@ class Connections:
         now = timeline.now
         flight.path = segment = Segment(flow, now)
         flow.flights.append(flight)
+        flow.entered_count += 1
         flow.byte_count += size_bytes
         if kind == "connect":
             self._begin(flight, segment, tcp)
+        elif not (flow.is_fixed or flow.may_send(now)):
+            flow.waiting.append(flight)
+            self._set_alarm(flow)
         elif size_bytes > FULL_SEGMENT_BYTES:
             self._begin_long(flight, segment)
         else:
@@ -113,20 +119,17 @@ class Connections:
         """Send more than a segment: the last of them waits for the window to open (slow start)."""
         flow = segment.flow
         segment.segment_count = count = -(-flight.size_bytes // FULL_SEGMENT_BYTES)
-        now = self._timeline.now
         if flow.is_fixed:
             self._transmit(flight)
             return
-        if now - flow.last_sent_s > flow.clock.rto_s:
-            flow.window_count = INITIAL_WINDOW_COUNT
+        window = flow.window
         wait_s = 0.0
-        if count > flow.window_count:
-            loss_ratio = _loss_ratio(self._path(flow.source, flow.to) or ())
-            srtt_s = flow.clock.srtt_s
-            wait_s = transfer_s(count, flow.window_count, srtt_s, loss_ratio, MAXIMUM_SEGMENT_BYTES)
-        flow.window_count += count
+        if count > window.count:
+            lost = segments.loss_ratio(self._path(flow.source, flow.to) or ())
+            wait_s = transfer_s(count, window.count, flow.clock.srtt_s, lost, MAXIMUM_SEGMENT_BYTES)
+        window.count += count
         if 0 < wait_s < inf:
-            self._timeline.schedule(now + wait_s, flight, self._again)
+            self._timeline.schedule(self._timeline.now + wait_s, flight, self._again)
         else:
             self._transmit(flight)
 
@@ -134,6 +137,9 @@ class Connections:
         flow = self._flows.get((source, to))
         if flow is None:
             flow = self._flows[source, to] = Flow(source, to, tcp)
+            flow.peer = peer = self._flows.get((to, source))
+            if peer is not None:
+                peer.peer = flow
             self._settle(flow)
         return flow
 
@@ -175,8 +181,15 @@ class Connections:
         if segment.leg < segment.last_leg:
             self._transmit_leg(flight, segment, flow)
             return
-        segment.sent_s = flow.last_sent_s = now
+        segment.sent_s = now
         flow.sent_count = segment.number = flow.sent_count + 1
+        if not flow.is_fixed:
+            if not segment.has_been_lost:
+                flow.last_sent_s = now
+            flow.window.send(segment.segment_count, flow.entered_count)
+            peer = flow.peer
+            if peer is not None and peer.unanswered:
+                peer.answer(now)
         links = flow.links
         if links is None:
             links = flow.links = self._path(flow.source, flow.to)
@@ -185,7 +198,7 @@ class Connections:
             return
         segment.links = links
         flight.hop = -1
-        if segment.segment_count > 1:
+        if segment.segment_count > 1 or segment.riders:
             self._advance(flight)
         else:
             self._cross(flight)
@@ -243,20 +256,21 @@ class Connections:
         link = links[hop]
         timeline = self._timeline
         now = timeline.now
-        at_s = link.release(
-            now, self._leg_bytes(segment) if segment.leg < segment.last_leg else flight.size_bytes
-        )
+        at_s = link.release(now, self._wire_bytes(flight, segment))
         if segment.segment_count > 1 and at_s is not None:
-            at_s = _release_more(link, now, segment.segment_count, at_s)
+            at_s = segments.release_more(link, now, segment.segment_count, at_s)
         if at_s is None:
             self._stop(flight, link)
             return
-        if flight.message.personal_bytes and segment.leg >= segment.last_leg:
-            link.personal_byte_count += flight.message.personal_bytes
+        if segment.leg >= segment.last_leg:
+            link.personal_byte_count += segments.personal_bytes((flight, *segment.riders))
         timeline.schedule(at_s, flight, self._next if hop + 1 < len(links) else self._end)
 
-    def _leg_bytes(self, segment: Segment) -> int:
-        return segment.flow.tcp.handshake_bytes[segment.leg]
+    def _wire_bytes(self, flight: Carried, segment: Segment) -> int:
+        if segment.leg < segment.last_leg:
+            return segment.flow.tcp.handshake_bytes[segment.leg]
+        size_bytes: int = flight.size_bytes
+        return segments.data_bytes(flight) + TCP_IP_HEADER_BYTES if segment.riders else size_bytes
 
     def _leave(self, flight: Carried, link: Link, at_s: float | None) -> None:
         """The link lets the flight out at this time, or stopped it."""
@@ -265,13 +279,13 @@ class Connections:
             self._stop(flight, link)
             return
         if not segment.is_shaking_hands:
-            link.personal_byte_count += flight.message.personal_bytes
+            link.personal_byte_count += segments.personal_bytes((flight, *segment.riders))
         is_last = flight.hop + 1 == len(segment.links)
         self._timeline.schedule(at_s, flight, self._end if is_last else self._next)
 
     def _stop(self, flight: Carried, link: Link) -> None:
         segment: Segment = flight.path
-        size_bytes = self._leg_bytes(segment) if segment.is_shaking_hands else flight.size_bytes
+        size_bytes = self._wire_bytes(flight, segment)
         if link.cause == "held":
             flight.hop -= 1
             self._hold(flight, link, self._next)
@@ -289,7 +303,7 @@ class Connections:
     def _resume(self, flight: Carried, link: Link) -> None:
         """A shared medium lets the message out: it runs through the stages behind."""
         segment: Segment = flight.path
-        size_bytes = self._leg_bytes(segment) if segment.is_shaking_hands else flight.size_bytes
+        size_bytes = self._wire_bytes(flight, segment)
         self._leave(flight, link, link.release_after(-1, self._timeline.now, size_bytes))
 
     def _miss_in_medium(self, flight: Carried, where: str, cause: str) -> None:
@@ -301,7 +315,7 @@ class Connections:
         segment: Segment = flight.path
         flow = segment.flow
         if segment.is_free or segment.cause:
-            self._timeline.lose(flight, flight.source, segment.cause or "connection closed")
+            self._lose(flight, segment.cause or "connection closed")
         elif segment.leg < segment.last_leg:
             self._retry_leg(flight, segment)
         elif flow.is_fixed:
@@ -309,14 +323,24 @@ class Connections:
         else:
             self._miss(flight, segment, flow)
 
+    def _lose(self, flight: Carried, cause: str) -> None:
+        """A message of a connection that is no more, with those in its segment."""
+        riders = flight.path.riders
+        self._orphan_count -= len(riders)
+        for each in (flight, *riders):
+            self._timeline.lose(each, flight.source, cause)
+
     def _miss(self, flight: Carried, segment: Segment, flow: Flow) -> None:
         """Let a lost message wait for its flow's repair; of several segments only one is lost at a time."""
         segment.has_been_lost = True
+        for rider in segment.riders:
+            rider.path.has_been_lost = True
         link = segment.links[flight.hop] if segment.links else None
-        if link is None or link.cause not in RANDOM_CAUSES:
+        if link is None or link.cause not in segments.RANDOM_CAUSES:
+            flow.window.lose(segment.segment_count - 1)
             segment.segment_count = 1
-        if flow.miss(flight):
-            self._set_alarm(flow)
+        flow.miss(flight, self._timeline.now)
+        self._set_alarm(flow)
         if segment.segment_count > 1:
             segment.segment_count = 1
             flow.byte_count -= flight.size_bytes - FULL_SEGMENT_BYTES
@@ -349,29 +373,39 @@ class Connections:
     # repair --------------------------------------------------------------------------------------------
 
     def _set_alarm(self, flow: Flow) -> None:
-        """Wake the flow when its next repair is due, unless that is so already."""
-        due_s = max(flow.repair_due_s(), self._timeline.now)
-        if flow.alarm is None or flow.alarm.due_s != due_s:
+        """Wake the flow when something may be sent next, unless that is so already."""
+        due_s = max(flow.wake_s(), self._timeline.now)
+        if due_s < inf and (flow.alarm is None or flow.alarm.due_s != due_s):
             flow.alarm = alarm = Alarm(flow, due_s)
             self._timeline.schedule(due_s, alarm, self._alarm)  # type: ignore[arg-type]
 
     def _repair(self, alarm: Any) -> None:
-        """Send again what acknowledgements tell to be lost; if there is nothing, probe with the first."""
+        """Send again what acknowledgements tell to be lost, or probe; then what the window has room for."""
         flow: Flow = alarm.flow
         if flow.alarm is not alarm:
             return
         flow.alarm = None
         now = self._timeline.now
-        due = [flight for flight in flow.lost if flow.seen_lost_s(flight.path) <= now + TIES_S]
-        if not due:
-            due = [flow.first_lost()]
-            flow.time_out(now)
-        for flight in due:
-            if flight in flow.lost:
-                del flow.lost[flight]
-                self._transmit(flight)
-        if flow.lost and flow.alarm is None:
+        flow.take_acks(now)
+        is_forced = flow.note_losses(now)
+        while is_forced or not flow.window.is_full:
+            is_forced = False
+            if flow.marked:
+                self._transmit(segments.next_repair(flow.marked))
+            elif flow.waiting:
+                self._send_waiting(flow)
+            else:
+                break
+        if flow.is_disturbed:
             self._set_alarm(flow)
+
+    def _send_waiting(self, flow: Flow) -> None:
+        """Send the first that waits, with what fits into its segment."""
+        flight = segments.next_waiting(flow.waiting)
+        if flight.size_bytes > FULL_SEGMENT_BYTES:
+            self._begin_long(flight, flight.path)
+        else:
+            self._transmit(flight)
 
     # the end of an attempt -----------------------------------------------------------------------------
 
@@ -382,30 +416,38 @@ class Connections:
         if segment.leg < segment.last_leg:
             self._end_leg(flight, segment)
         elif segment.cause:
-            self._timeline.lose(flight, flight.source, segment.cause)
+            self._lose(flight, segment.cause)
         elif segment.is_free:
-            self._timeline.arrive(flight)
-        elif flow.flights[0] is flight:
-            self._hand_over_first(flight, segment, flow)
+            self._orphan_count -= len(segment.riders)
+            for each in (flight, *segment.riders):
+                self._timeline.arrive(each)
         else:
-            segment.is_arrived = True
-            flow.acknowledge_later(segment, self._timeline.now)
-            if flow.lost:
-                self._set_alarm(flow)
+            self._hand_over_or_keep(flight, segment, flow)
 
-    def _hand_over_first(self, flight: Carried, segment: Segment, flow: Flow) -> None:
-        """Hand over a message that misses nothing before it, and those that waited for it."""
+    def _hand_over_or_keep(self, flight: Carried, segment: Segment, flow: Flow) -> None:
+        """Hand over what misses nothing before it, and those that waited for it; keep what does."""
         timeline = self._timeline
-        if not flow.is_fixed:
-            if segment.has_been_lost:
-                self._acknowledge_late(segment, flow)
-            flow.advance(segment, timeline.now)
-        flow.flights.popleft()
-        flow.byte_count -= flight.size_bytes
-        timeline.arrive(flight)
-        if flow.flights and flow.flights[0].path.is_arrived:
-            self._hand_over(flow)
-        if flow.lost:
+        flights = flow.flights
+        segment.is_arrived = True
+        if segment.riders:
+            for rider in segment.riders:
+                rider.path.is_arrived = True
+                rider.path.is_rider = False
+            segment.riders = ()
+        if flights[0] is not flight:
+            if not flow.is_fixed:
+                flow.acknowledge_later(segment, timeline.now)
+        else:
+            flights.popleft()
+            flow.byte_count -= flight.size_bytes
+            if not flow.is_fixed:
+                if segment.has_been_lost:
+                    self._acknowledge_late(segment, flow)
+                flow.advance(segment, timeline.now, flight.size_bytes - TCP_IP_HEADER_BYTES)
+            timeline.arrive(flight)
+            if flights and flights[0].path.is_arrived:
+                self._hand_over(flow)
+        if flow.lost or flow.waiting or flow.marked:
             self._set_alarm(flow)
 
     def _acknowledge_late(self, segment: Segment, flow: Flow) -> None:
@@ -455,44 +497,4 @@ class Connections:
         for pair in ((source, to), (to, source)):
             flow = self._flows.pop(pair, None)
             if flow is not None:
-                self._abandon(flow, cause)
-
-    def _abandon(self, flow: Flow, cause: str) -> None:
-        """Doom all from the first message in retransmission on, and what waits for an earlier one. Those in
-        the event queue end where they stand, at their next event.
-        """
-        flow.alarm = None
-        is_doomed = False
-        for flight in flow.flights:
-            segment: Segment = flight.path
-            is_doomed = is_doomed or segment.has_been_lost or segment.is_shaking_hands
-            if segment.is_arrived:
-                self._timeline.lose(flight, flight.to, cause)
-            elif flight in flow.lost:
-                self._timeline.lose(flight, flight.source, cause)
-            elif is_doomed:
-                segment.cause = cause
-            else:
-                segment.is_free = True
-        flow.lost.clear()
-        flow.flights.clear()  # who is handing over, and was told to close by what it handed over, stops
-
-
-def _loss_ratio(path: Path) -> float:
-    """Share of segments lost along a path, by its stages of independent loss."""
-    kept = 1.0
-    for link in path:
-        for stage in link.stages:
-            kept *= 1 - float(getattr(stage, "loss_ratio", 0.0))
-    return 1 - kept
-
-
-def _release_more(link: Link, now: float, segment_count: int, at_s: float) -> float | None:
-    """The release time of a message of several segments, each of which may be lost."""
-    losing = [stage.release for stage in link.stages if getattr(stage, "cause", "") in RANDOM_CAUSES]
-    for release in losing:
-        for _ in range(min(segment_count - 1, MOST_DRAWS)):
-            if release(now, 0) is None:
-                link.cause = RANDOM_CAUSES[0]
-                return None
-    return at_s
+                self._orphan_count += flow.abandon(cause, self._timeline)

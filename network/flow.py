@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from math import inf
+from itertools import takewhile
+from math import inf, isnan, nan
 from typing import Any, TypeAlias
 
-from network.tcp import DUPLICATES, INITIAL_WINDOW_COUNT, probe_s
+from network.tcp import ACK_AT_ONCE_BYTES, ACK_DELAY_S, DUPLICATES, INITIAL_WINDOW_COUNT, QUICK_ACKS, probe_s
 from network.topology import Path
 from network.transport import GIVE_UP_S, MOST_RTO_S, Connected
+from network.window import OPEN, Window
+from twin.kernel.ports import Timeline
 
+TIES_S = 1e-9
 KNOWN_ACKS = 16  # acknowledgements of later data that a repair is decided by; three are needed
 
 Carried: TypeAlias = Any  # a Flight, whose `path` is its Segment here
@@ -19,8 +23,9 @@ class Segment:
     """The transport's notes on one message: stands in the flight's `path`.
 
     `leg` counts the one-way trips of the handshake that are done, `last_leg` those it needs; `number` is
-    that of the latest transmission. Of a message of several segments one is lost at a time; `own_ack_s` is
-    when acknowledgements of the others tell so.
+    that of the latest transmission, `ordinal` that of the message in its flow. Of a message of several
+    segments one is lost at a time; `own_ack_s` is when acknowledgements of the others tell so. `riders` are
+    the messages after it that share its segment: where this one is, they are.
     """
 
     __slots__ = (
@@ -31,11 +36,14 @@ class Segment:
         "has_been_lost",
         "is_arrived",
         "is_free",
+        "is_rider",
         "last_leg",
         "leg",
         "links",
         "number",
+        "ordinal",
         "own_ack_s",
+        "riders",
         "rto_s",
         "segment_count",
         "sent_s",
@@ -51,8 +59,10 @@ class Segment:
         self.rto_s = flow.rto_s
         self.leg = self.last_leg = self.number = 0
         self.segment_count = 1
+        self.ordinal = flow.entered_count
+        self.riders: tuple[Carried, ...] = ()
         self.cause = ""
-        self.has_been_lost = self.is_arrived = self.is_free = False
+        self.has_been_lost = self.is_arrived = self.is_free = self.is_rider = False
 
     @property
     def is_shaking_hands(self) -> bool:
@@ -75,17 +85,30 @@ class Alarm:
 class Flow:
     """What was sent and has not been handed over, in order.
 
-    `rto_s` is the time-out of a steady round trip; `lost` are messages that wait to be sent again; `links`
-    is the path, None where it must be found; `_partial` is the latest acknowledgement of everything up to a
-    transmission (its number, its time).
+    `rto_s` is the time-out of a steady round trip; `links` is the path, None where it must be found.
+
+    waiting     messages that have not been sent, for want of room in the window
+    lost        messages that are lost, which the sender does not know yet
+    marked      messages that wait to be sent again
+    unanswered  what has arrived and waits for something to be sent back, or for the delayed acknowledgement:
+                when it came, when it was sent (NaN: more than once), and what its acknowledgement says
+    acks        acknowledgements on their way to the sender: when they are there, how many segments have
+                arrived, how many of them widen the window, and up to where all has arrived
+
+    `_partial` is the latest acknowledgement of everything up to a transmission (its number, its time);
+    `_later` are the same of something after a gap.
     """
 
     __slots__ = (
-        "_acks",
         "_has_probe",
-        "_is_probed",
+        "_is_tail_probe",
+        "_later",
         "_losses",
         "_partial",
+        "_probe_point",
+        "_quick_count",
+        "_unanswered_bytes",
+        "acks",
         "alarm",
         "arrived_s",
         "arrived_sent_s",
@@ -93,19 +116,24 @@ class Flow:
         "byte_count",
         "clock",
         "due_s",
+        "entered_count",
         "flights",
         "is_fixed",
         "last_ack_s",
         "last_sent_s",
         "links",
         "lost",
+        "marked",
         "owed_bytes",
+        "peer",
         "rto_s",
         "sent_count",
         "source",
         "tcp",
         "to",
-        "window_count",
+        "unanswered",
+        "waiting",
+        "window",
     )
 
     def __init__(self, source: str, to: str, tcp: Connected) -> None:
@@ -113,21 +141,28 @@ class Flow:
         self.to = to
         self.tcp = tcp
         self.clock = tcp.clock()
+        self.window = Window()
         self.rto_s = self.back_s = 0.0
         self.links: Path | None = None
         self.flights: deque[Carried] = deque()
+        self.waiting: deque[Carried] = deque()
         self.lost: dict[Carried, None] = {}
-        self.byte_count = self.owed_bytes = self.sent_count = 0
-        self.window_count = INITIAL_WINDOW_COUNT
+        self.marked: dict[Carried, None] = {}
+        self.acks: deque[tuple[float, int, int, int]] = deque()
+        self.unanswered: deque[tuple[float, float, int, int, int]] = deque()
+        self.peer: Flow | None = None
+        self.byte_count = self.owed_bytes = self.sent_count = self.entered_count = 0
         self.last_sent_s = self.last_ack_s = self.arrived_s = self.arrived_sent_s = -inf
         self.alarm: Alarm | None = None
         self.is_fixed = tcp.is_fixed
-        self._has_probe = tcp.has_probe
-        self._acks: deque[tuple[int, float]] = deque(maxlen=KNOWN_ACKS)
-        self._partial = (0, inf)
-        self._losses = 0
-        self._is_probed = False
         self.due_s: float | None = None
+        self._has_probe = tcp.has_probe
+        self._later: deque[tuple[int, float]] = deque(maxlen=KNOWN_ACKS)
+        self._partial = (0, inf)
+        self._losses = self._probe_point = 0
+        self._is_tail_probe = False
+        self._quick_count = QUICK_ACKS
+        self._unanswered_bytes = 0
 
     def settle(self, there_s: float, back_s: float) -> None:
         """Expect these delays (s), as a connection does that has known them for long."""
@@ -136,34 +171,152 @@ class Flow:
         self.clock.settle(there_s + back_s)
         self.rto_s = self.tcp.rto_s(there_s + back_s)
 
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether an acknowledgement may let something be sent."""
+        return bool(self.lost or self.waiting or self.marked)
+
+    @property
+    def waiting_count(self) -> int:
+        """Messages that are here, or at the receiver, and in no link."""
+        kept = sum(flight.path.is_arrived or flight.path.is_rider for flight in self.flights)
+        return int(kept) + len(self.lost) + len(self.marked) + len(self.waiting)
+
+    def abandon(self, cause: str, timeline: Timeline) -> int:
+        """Doom all from the first message in retransmission on, and what waits for an earlier one. Those in
+        the event queue end where they stand, at their next event; give how many others share their segments.
+        """
+        self.alarm = None
+        is_doomed, orphan_count = False, 0
+        kept = {*self.lost, *self.marked, *self.waiting}
+        for flight in self.flights:
+            segment: Segment = flight.path
+            is_doomed = is_doomed or segment.has_been_lost or segment.is_shaking_hands
+            if segment.is_arrived:
+                timeline.lose(flight, flight.to, cause)
+            elif flight in kept:
+                for each in (flight, *segment.riders):
+                    timeline.lose(each, flight.source, cause)
+            elif not segment.is_rider:
+                orphan_count += len(segment.riders)
+                if is_doomed:
+                    segment.cause = cause
+                else:
+                    segment.is_free = True
+        for flights in (self.lost, self.marked, self.waiting, self.flights):
+            flights.clear()  # who is handing over, and was told to close by what it handed over, stops
+        return orphan_count
+
+    # what the receiver does ----------------------------------------------------------------------------
+
     def acknowledge_later(self, segment: Segment, now: float) -> None:
         """A message arrived while an earlier one is missing."""
-        self._acks.append((segment.number, now + self.back_s))
+        if self.unanswered:
+            self.acknowledge(now)
+        at_s = now + self.back_s
+        self._later.append((segment.number, at_s))
+        self.acks.append((at_s, segment.segment_count, 0, self.entered_count - len(self.flights)))
 
-    def advance(self, segment: Segment, now: float) -> None:
-        """The first message missing arrived: the sender learns of it half a round trip later."""
-        if not segment.has_been_lost:
-            self.clock.sample(now - segment.sent_s + self.back_s)
+    def advance(self, segment: Segment, now: float, size_bytes: int) -> None:
+        """The first message missing arrived, and is no longer among the flights. The receiver acknowledges it
+        at once if that fills a gap, if the connection is young, or much has come (__tcp_ack_snd_check).
+        """
         self.arrived_s, self.arrived_sent_s = now, segment.sent_s
-        self.last_ack_s = now + self.back_s
-        if self.due_s is not None:
-            self.due_s, self._losses, self._is_probed = None, 0, False
-        if self.lost:
-            self._partial = (segment.number, self.last_ack_s)
-        elif self._acks:
-            self._acks.clear()
+        flights = self.flights
+        edge = self.entered_count - len(flights)
+        if flights and flights[0].path.is_arrived:
+            edge += self._ready_count()
+        count = segment.segment_count
+        sent_s = nan if segment.has_been_lost else segment.sent_s
+        self.unanswered.append((now, sent_s, count, count if count == 1 else 0, edge))
+        self._unanswered_bytes += size_bytes
+        is_gap = bool(self._later or self.lost or self.marked)
+        if is_gap or self._quick_count or self._unanswered_bytes > ACK_AT_ONCE_BYTES:
+            self._quick_count -= self._quick_count > 0
+            self.acknowledge(now)
+        if self.lost or self.marked:
+            self._partial = (segment.number, now + self.back_s)
+        elif self._later:
+            self._later.clear()
         elif self._partial[0]:
             self._partial = (0, inf)
 
-    def miss(self, flight: Carried) -> bool:
-        """Note that a message is lost; say whether that may change when the next repair is due."""
+    def _ready_count(self) -> int:
+        return sum(1 for _ in takewhile(_has_arrived, self.flights))
+
+    def answer(self, now: float) -> None:
+        """The receiver sends something, and with it the acknowledgement: it is one that answers."""
+        self._quick_count = 0
+        if self.unanswered[0][0] + ACK_DELAY_S <= now:
+            self._acknowledge_late(now)
+        if self.unanswered:
+            self.acknowledge(now)
+
+    def acknowledge(self, now: float) -> None:
+        """The receiver acknowledges all that has arrived up to now; the round trip is that of the first."""
+        unanswered, at_s = self.unanswered, now + self.back_s
+        sent_s = unanswered[0][1]
+        if not isnan(sent_s):  # it was sent once
+            self.clock.sample(at_s - sent_s)
+        while unanswered and unanswered[0][0] <= now:
+            _, _, segment_count, widening_count, edge = unanswered.popleft()
+            self.acks.append((at_s, segment_count, widening_count, edge))
+        self._unanswered_bytes = 0
+
+    def _acknowledge_late(self, now: float) -> None:
+        """Do what the timer of delayed acknowledgements has done up to now."""
+        unanswered = self.unanswered
+        while unanswered and unanswered[0][0] + ACK_DELAY_S <= now:
+            self.acknowledge(unanswered[0][0] + ACK_DELAY_S)
+
+    # what the sender knows -----------------------------------------------------------------------------
+
+    @property
+    def _sent(self) -> int:
+        """Messages that were sent once at least."""
+        return self.entered_count - len(self.waiting)
+
+    def may_send(self, now: float) -> bool:
+        """Whether a new message leaves at once."""
+        window, acks, unanswered = self.window, self.acks, self.unanswered
+        most_out_count = len(self.flights) + len(acks) + len(unanswered)
+        if 2 * most_out_count <= window.count <= INITIAL_WINDOW_COUNT and not (
+            window.state or window.is_limited
+        ):
+            return True  # far from any limit: acknowledgements may be counted later
+        if unanswered or (acks and acks[0][0] <= now):
+            self.take_acks(now)
+        if window.out_count < window.count and not (self.waiting or self.marked):
+            if not window.out_count and now - self.last_sent_s > self.clock.rto_s:
+                window.rest(self.last_sent_s, now, self.clock.rto_s)
+            return True
+        return False
+
+    def take_acks(self, now: float) -> None:
+        """Learn from the acknowledgements that are back."""
+        now += TIES_S
+        if self.unanswered and self.unanswered[0][0] + ACK_DELAY_S + self.back_s <= now:
+            self._acknowledge_late(now - self.back_s)
+        acks, window = self.acks, self.window
+        while acks and acks[0][0] <= now:
+            at_s, segment_count, widening_count, edge = acks.popleft()
+            if window.acknowledge(segment_count, widening_count, edge):
+                self.last_ack_s, self.due_s, self._losses = at_s, None, 0
+                if self._probe_point and edge >= self._probe_point:
+                    self._probe_point = 0
+                    if self._is_tail_probe and window.state == OPEN:
+                        window.repaired_by_probe()
+
+    def miss(self, flight: Carried, now: float) -> None:
+        """Note that a message is lost. Of several segments only one is; the others have arrived."""
+        self.take_acks(now)
         self.lost[flight] = None
         segment: Segment = flight.path
         count, srtt_s = segment.segment_count, self.clock.srtt_s
         segment.own_ack_s = (
             inf if count == 1 else segment.sent_s + (srtt_s if count > DUPLICATES else 1.25 * srtt_s)
         )
-        return self.alarm is None or bool(self._acks) or count > 1
+        self.window.lose(count - 1)
 
     @property
     def first_wait_s(self) -> float:
@@ -171,49 +324,111 @@ class Flow:
         rto_s = self.clock.rto_s
         return probe_s(self.clock.srtt_s, rto_s, is_alone=True) if self._has_probe else rto_s
 
-    def first_lost(self) -> Carried:
-        """The earliest message that waits to be sent again."""
-        return next(flight for flight in self.flights if flight in self.lost)
+    def wake_s(self) -> float:
+        """When something may be sent, as far as is known; infinite if nothing is waited for."""
+        due_s = inf
+        if self.lost or self.marked:
+            first = self._first_missing()
+            seen_s = min((self._seen_lost_s(flight.path) for flight in self.lost), default=inf)
+            due_s = min(seen_s, self._timer_due_s(first), first.first_s + GIVE_UP_S)
+        if self.marked or self.waiting:
+            if self.acks:
+                due_s = min(due_s, self.acks[0][0])
+            elif self.unanswered:
+                due_s = min(due_s, self.unanswered[0][0] + ACK_DELAY_S + self.back_s)
+        return due_s
 
-    def repair_due_s(self) -> float:
-        """When the next message is sent again."""
-        seen_s = min((self.seen_lost_s(flight.path) for flight in self.lost), default=inf)
-        first: Segment = self.first_lost().path
-        return min(seen_s, self._timer_due_s(first), first.first_s + GIVE_UP_S)
+    def note_losses(self, now: float) -> bool:
+        """Mark what acknowledgements tell to be lost; if they tell nothing and the time is over, probe or
+        time out. Say whether one segment is to leave whatever the window says.
+        """
+        if not self.lost and not self.marked:
+            return False
+        seen = [flight for flight in self.lost if self._seen_lost_s(flight.path) <= now + TIES_S]
+        if seen:
+            self._mark(seen)
+            self._probe_point = 0
+            self.window.recover(self._sent)
+            return False
+        first = self._first_missing()
+        if min(self._timer_due_s(first), first.first_s + GIVE_UP_S) > now + TIES_S:
+            return False
+        is_probe = self._may_probe
+        if is_probe:
+            self._probe()
+        else:
+            self._time_out(first, now)
+        self.due_s = now + min(self.clock.rto_s * 2**self._losses, MOST_RTO_S)
+        return is_probe
 
-    def seen_lost_s(self, segment: Segment) -> float:
+    def _mark(self, flights: list[Carried]) -> None:
+        for flight in flights:
+            del self.lost[flight]
+            self.marked[flight] = None
+        self.window.lose(len(flights))
+
+    def _first_missing(self) -> Segment:
+        """The earliest message that is known to be lost, or is lost."""
+        found = next(each for each in self.flights if each in self.lost or each in self.marked)
+        segment: Segment = found.path
+        return segment
+
+    def _seen_lost_s(self, segment: Segment) -> float:
         """When acknowledgements of data sent later tell that this was lost: of the first, if the reordering
-        window is over, of the third at once; an acknowledgement of all before a later transmission too.
+        window is over, of the third at once; an acknowledgement of all before a later transmission too. While
+        losses are repaired there is no reordering window (tcp_rack_reo_wnd).
         """
         number, due_s = self._partial
         due_s = min(due_s, segment.own_ack_s) if number > segment.number else segment.own_ack_s
-        later_s = [at_s for number, at_s in self._acks if number > segment.number] if self._acks else ()
+        later_s = [at_s for number, at_s in self._later if number > segment.number] if self._later else ()
         if later_s:
             ratio = self.tcp.reordering_ratio
             if ratio is not None:
-                due_s = min(due_s, max(later_s[0], segment.sent_s + (1 + ratio) * self.clock.srtt_s))
+                known_s = segment.sent_s + (1 + ratio) * self.clock.srtt_s
+                due_s = min(due_s, max(later_s[0], known_s) if self.window.state == OPEN else later_s[0])
             if len(later_s) >= DUPLICATES:
                 due_s = min(due_s, later_s[DUPLICATES - 1])
         return due_s
 
+    @property
+    def _may_probe(self) -> bool:
+        return self._has_probe and not self._probe_point and self.window.state == OPEN
+
     def _timer_due_s(self, first: Segment) -> float:
-        """When probe or time-out comes; acknowledgements that still arrive start both anew."""
+        """When probe or time-out comes. An acknowledgement of what was sent before the loss starts both anew,
+        for their whole time (RFC 6298, 5.3; tcp_set_xmit_timer); data sent later cannot put off the time-out.
+        """
         if self.due_s is not None:
             return self.due_s
-        rto_s = self.clock.rto_s
-        if not self._has_probe:
-            return first.sent_s + rto_s
-        wait_s = probe_s(self.clock.srtt_s, rto_s, is_alone=len(self.flights) == 1)
+        rto_s, ack_s = self.clock.rto_s, self.last_ack_s
+        if not self._may_probe:
+            return max(first.sent_s, ack_s) + rto_s
+        wait_s = probe_s(self.clock.srtt_s, rto_s, is_alone=self.window.out_count == 1)
         start_s = max(first.sent_s, self.last_sent_s)
-        if start_s < self.last_ack_s < start_s + wait_s:
-            start_s = self.last_ack_s
+        if ack_s > start_s:
+            return ack_s + wait_s
         return min(start_s + wait_s, max(first.sent_s + rto_s, start_s))
 
-    def time_out(self, now: float) -> None:
-        """A probe, then time-outs that double: the next comes so much later."""
-        if self._has_probe and not self._is_probed:
-            self._is_probed = True
-        else:
-            self._losses += 1
-            self.window_count = max(1, self.window_count // 2)
-        self.due_s = now + min(self.clock.rto_s * 2**self._losses, MOST_RTO_S)
+    def _probe(self) -> None:
+        """What waits is sent, or else the last segment again (tcp_send_loss_probe)."""
+        self._is_tail_probe = not self.waiting
+        self._probe_point = self._sent + bool(self.waiting)
+        if self._is_tail_probe:
+            self._mark([max(self.lost, key=ordinal_of)])
+
+    def _time_out(self, first: Segment, now: float) -> None:
+        """All is lost but what has just been sent; the next time-out is twice as long."""
+        self._losses += 1
+        self._probe_point = 0
+        old_s = now - (1 + (self.tcp.reordering_ratio or 0.0)) * self.clock.srtt_s
+        self._mark([each for each in self.lost if each.path is first or each.path.sent_s <= old_s])
+        self.window.time_out(self._sent)
+
+
+def _has_arrived(flight: Carried) -> bool:
+    return bool(flight.path.is_arrived)
+
+
+def ordinal_of(flight: Carried) -> int:
+    """Its number in its flow."""
+    return int(flight.path.ordinal)

@@ -16,8 +16,12 @@ LINUX_FLOOR_S = 0.2  # TCP_RTO_MIN
 RFC_FLOOR_S = 1.0
 DELAYED_ACK_S = 0.2  # RFC 8985, 7.2: PTO of a lone segment; Linux takes TCP_RTO_MIN
 INITIAL_WINDOW_COUNT = 10  # RFC 6928
+LEAST_THRESHOLD_COUNT = 2  # RFC 5681, tcp_reno_ssthresh
 REORDERING_RATIO = 0.25  # RFC 8985, 6.2: the reordering window is a quarter of the least round trip
 DUPLICATES = 3  # RFC 5681
+ACK_DELAY_S = 0.04  # TCP_DELACK_MIN
+ACK_AT_ONCE_BYTES = 536  # TCP_MSS_DEFAULT: more than a receiver of small segments takes for a full one
+QUICK_ACKS = 16  # TCP_MAX_QUICKACKS
 
 
 class RoundTrip:

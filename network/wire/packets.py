@@ -39,7 +39,13 @@ CLONE_NEWNET: Final = 0x40000000
 TUNSETIFF: Final = 0x400454CA
 TUN_NO_PI: Final = 0x1001
 COMMANDS_S: Final = 10.0
-NO_METRICS: Final = Path("/proc/sys/net/ipv4/tcp_no_metrics_save")
+SETTINGS: Final = Path("/proc/sys/net/ipv4")
+TCP_SETTINGS: Final = {
+    # each connection begins without what others have learned
+    "tcp_no_metrics_save": "1",
+    # what the model has, and every Linux; BBR, for one, does not take losses for a sign of congestion
+    "tcp_congestion_control": "reno",
+}
 FORBIDDEN: Final = "this machine forbids packets on the wire ({}); use --links proxy"
 
 
@@ -86,9 +92,8 @@ class Namespaces:
         except OSError as error:
             raise MissingEnvironmentError(FORBIDDEN.format(error.strerror)) from None
         commands = ("link set lo up", f"addr add {address}/32 dev wt0", "link set wt0 up")
-        NO_METRICS.write_text(
-            "1", encoding="ascii"
-        )  # each connection begins without what others have learned
+        for name, value in TCP_SETTINGS.items():
+            (SETTINGS / name).write_text(value, encoding="ascii")
         for command in (*commands, f"route add {beyond} dev wt0 src {address}", *further):
             _ip(command)
         return file

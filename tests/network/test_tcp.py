@@ -87,13 +87,57 @@ def test_two_messages_behind_tell_nothing_by_rfc_5681(timeline, fates):
     assert timeline.times == [pytest.approx(1.0 + ONE_WAY_S)] * 3
 
 
-def test_what_waits_goes_when_the_time_out_got_through(timeline, fates):
-    """Two lost: the second follows the acknowledgement of the first, a round trip after its repair."""
+def test_a_probe_sends_the_last_again_and_tells_of_the_first(timeline, fates):
+    """Two lost: the probe is the second, and its acknowledgement, a round trip later, tells of the first."""
     network = pair(fates("lost", "lost"))
     timeline.send_at(0.0, network, "a", "b")
     timeline.send_at(0.001, network, "a", "b")
     timeline.run()
-    assert timeline.times == [pytest.approx(RTO_S + ONE_WAY_S), pytest.approx(RTO_S + 0.22 + ONE_WAY_S)]
+    assert timeline.times == [pytest.approx(RTO_S + 0.22 + ONE_WAY_S)] * 2
+
+
+def test_an_acknowledgement_starts_the_timer_anew(timeline, fates):
+    """Of what was sent 0.1 s before the loss: it is there at 0.22 s, and the probe a time-out later."""
+    network = pair(fates("passed", "lost"))
+    timeline.send_at(0.0, network, "a", "b")
+    timeline.send_at(0.1, network, "a", "b")
+    timeline.run()
+    assert timeline.times == [pytest.approx(ONE_WAY_S), pytest.approx(0.22 + RTO_S + ONE_WAY_S)]
+
+
+def test_what_finds_the_window_full_shares_a_segment(timeline):
+    """Twelve at once: ten go, two wait for the first acknowledgements and leave as one segment."""
+    network = pair()
+    for _ in range(12):
+        timeline.send_at(0.0, network, "a", "b")
+    timeline.run()
+    assert timeline.times == [pytest.approx(ONE_WAY_S)] * 10 + [pytest.approx(3 * ONE_WAY_S)] * 2
+    assert network.topology.links["up"].message_count == 11
+
+
+def test_losses_narrow_the_window_of_small_messages(timeline, fates):
+    """Four losses, each repaired before the next: ten halves to two, and of four at once two have to wait."""
+    network = pair(fates(*["lost", "passed", "passed"] * 4))
+    for number in range(4):
+        timeline.send_at(2.0 * number, network, "a", "b")
+        timeline.send_at(2.0 * number + 0.05, network, "a", "b")
+    for _ in range(4):
+        timeline.send_at(8.0, network, "a", "b", Message("late"))
+    timeline.run()
+    late = [at_s - 8.0 for at_s, _, topic in timeline.arrived if topic == "late"]
+    assert late == [pytest.approx(ONE_WAY_S)] * 2 + [pytest.approx(3 * ONE_WAY_S)] * 2
+
+
+def test_a_connection_that_answers_acknowledges_later_than_one_that_has_nothing_to_say(timeline):
+    """Linux waits 40 ms for something to send it with: the round trip seems so much longer."""
+    network = pair()
+    timeline.send_at(0.0, network, "a", "b")
+    timeline.send_at(0.2, network, "b", "a")
+    for number in range(40):
+        timeline.send_at(1.0 + number, network, "a", "b")
+    timeline.run()
+    clock = network._connections._flows["a", "b"].clock
+    assert clock.srtt_s == pytest.approx(0.22 + 0.04, rel=0.01)
 
 
 def test_later_messages_wait_for_a_lost_one(timeline, fates):
