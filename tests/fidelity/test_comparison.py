@@ -87,12 +87,15 @@ def test_a_run_is_no_distance_from_itself(virtual):
 
 
 def test_a_slower_broker_is_found_and_named(variant, virtual):
-    """Ten milliseconds at the broker, which a chain comes through twice, are in the steps and fail it."""
+    """Ten milliseconds at the broker, which a chain comes through twice, are in the steps and fail it.
+
+    Answers come so much later as well, and windows are full a little longer.
+    """
     found = compare(virtual, record_virtual(slower(variant, 0.010), 1), Tolerance())
     steps = {step.name: step.difference_s for step in found.steps[NAME]}
 
     assert found.verdict == "FAIL"
-    assert found.latencies[0].quantiles[0].difference_s == pytest.approx(0.020, abs=0.002)
+    assert found.latencies[0].quantiles[0].difference_s == pytest.approx(0.0215, abs=0.003)
     assert steps["at mqtt_broker"] == pytest.approx(0.010, abs=1e-6)
     assert steps["at mqtt_broker (2)"] == pytest.approx(0.010, abs=1e-6)
 
@@ -134,7 +137,7 @@ def test_the_report_is_one_well_formed_page(variant, virtual):
     assert "same law" in text
     assert text.count('class="line virtual"') == text.count('class="line live"') == 1
     assert "<script>" not in text
-    assert "median 224 ms live, 224 ms simulated (0 %)" in line(found)
+    assert "median 228 ms live, 228 ms simulated (0 %)" in line(found)
     assert b'"verdict":"PASS"' in encode(found)
 
 
