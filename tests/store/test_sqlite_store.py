@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from counting import Counter, Counters
 
@@ -152,8 +153,24 @@ def test_a_store_of_a_newer_version_is_refused(path):
     for each in path.parent.glob("*.snapshot-*"):
         each.unlink()
 
-    with pytest.raises(InputError, match="has schema version 99; this windtunnel reads version 1: upgrade"):
+    with pytest.raises(InputError, match="has schema version 99; this windtunnel reads version 2: upgrade"):
         open_store(path)
+
+
+def test_a_store_of_an_older_version_is_refused(used):
+    """It is not damaged, so it is not set aside, and its snapshots are not read as if they were new."""
+    path, _, _ = used
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for sequence in backup.numbered(path, "snapshot"):
+        head, rows = backup.read_snapshot(backup.snapshot_path(path, sequence))
+        backup.write_snapshot(path, msgspec.structs.replace(head, schema=1), rows)
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+
+    with pytest.raises(InputError, match="has schema version 1; this windtunnel reads version 2: it cannot"):
+        open_store(path)
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -170,7 +187,7 @@ def test_readers_see_what_was_committed_while_the_writer_goes_on(path):
     store, _ = open_store(path)
     records = fill(store, Records(), commits=5)
     history = SqliteHistory(path)
-    walked = history.scan("SELECT sequence FROM journal")
+    walked = history.scan("SELECT last FROM journal")
     next(walked)
     fill(store, records, start=5, commits=5)
     list(walked)
@@ -198,13 +215,13 @@ def test_an_entry_with_a_flipped_bit_is_noticed(used):
     path, _, _ = used
     connection = sqlite3.connect(path)
     connection.execute(
-        "UPDATE journal SET record = CAST(replace(record, '{', '[') AS BLOB) WHERE sequence = 9"
+        "UPDATE journal SET entries = CAST(replace(entries, '{', '[') AS BLOB) WHERE first = 9"
     )
     connection.commit()
     connection.close()
     history = SqliteHistory(path)
 
-    with pytest.raises(StoreError, match=r"entry 9 of the journal .* is damaged"):
+    with pytest.raises(StoreError, match="entries 9 to 10 of the journal are damaged"):
         history.entries(Wanted())
     history.close()
 

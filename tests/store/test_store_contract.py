@@ -143,6 +143,41 @@ def test_entries_can_be_chosen(store):
     assert sequence_at(store, 1.5) == 6
 
 
+WANTED = st.builds(
+    Wanted,
+    after=st.integers(0, 700),
+    until=st.none() | st.integers(0, 800),
+    kind=st.sampled_from([None, None, "counter", "remark", "remar_"]),
+    key=st.sampled_from([None, None, "a", "k7", "nobody"]),
+    thing=st.sampled_from([None, None, "a", "k7"]),
+    limit=st.sampled_from([1, 3, 300, 1_000]),
+    is_newest_first=st.booleans(),
+)
+
+
+def test_every_store_answers_as_memory_does(reopen):
+    """Whatever is asked for, with commits of one entry and of many, folded or not."""
+    store, memory, records = reopen(), MemoryStore(), Records()
+    for number, count in enumerate((1, 3, 300, 2, 1, 90, 1, 290, 2)):
+        steps = [(f"k{(number + each) % 40}", each) for each in range(count - 1)]
+        transactions = [
+            changed(records, float(number), *steps[: count // 2]),
+            changed(records, float(number), ("a", number)),
+            changed(records, number + 0.5, *steps[count // 2 :], *([("note", number)] * (number % 2))),
+        ]
+        store.commit(transactions)
+        memory.commit(transactions)
+        if number in (2, 5):
+            store = reopen()
+
+    @settings(max_examples=200, deadline=None)
+    @given(WANTED)
+    def answers(wanted):
+        assert store.entries(wanted) == memory.entries(wanted)
+
+    answers()
+
+
 def test_a_record_that_names_its_thing_is_found_by_it(store):
     """A command's key is its own number."""
     records = Records()

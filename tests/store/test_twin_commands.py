@@ -141,11 +141,11 @@ def test_a_healthy_store_passes_the_check(run, path):
     ("spoil", "what"),
     [
         (
-            "UPDATE journal SET record = CAST(replace(record, 'open', 'shut') AS BLOB) WHERE sequence > 3",
-            "is damaged",
+            "UPDATE journal SET entries = CAST(replace(entries, 'open', 'shut') AS BLOB) WHERE first > 3",
+            "are damaged",
         ),
         ("UPDATE record SET record = CAST(replace(record, 'open', 'shut') AS BLOB)", "checksum"),
-        ("DELETE FROM journal WHERE sequence = 2", "are missing"),
+        ("DELETE FROM journal WHERE last = 2", "are missing"),
         ("DELETE FROM record WHERE subject = 2", "is another than the journal leads to"),
     ],
 )

@@ -3,7 +3,8 @@
 `STORE.snapshot-N` has every record and what waited in the outbox after sequence N; it is written under
 another name, synced and renamed, so it is there whole or not at all. `STORE.tail-N` has every commit after
 it, appended when the store has kept it. Both are frames: a head with length and checksum, then msgpack. In
-a tail the messages of a commit follow it as they are in the outbox, where they have a checksum of their own.
+a tail the pieces of the journal and the messages follow as they are in the store, with the checksums that
+they have there.
 """
 
 from __future__ import annotations
@@ -18,17 +19,16 @@ from zlib import crc32
 
 import msgspec
 
+from twin.service.batches import Batch
 from twin.service.planning import Numbered, Plan
-from twin.state.journal import Entry, Mark, Row, StoreError
+from twin.state.journal import Mark, Row, StoreError
 
 T = TypeVar("T")
 
 HEAD: Final = struct.Struct("<4sIII")
-MAGIC: Final = b"wtF1"
+MAGIC: Final = b"wtF2"
 ROWS_A_FRAME: Final = 1_000
 LONGEST_FRAME_BYTES: Final = 1 << 30
-SMALLEST_WITH_ENTRY: Final = 24
-"""Bytes; an entry alone has a checksum, a time, and six more fields."""
 KEPT_SNAPSHOTS: Final = 4
 """Snapshots that are kept for reading the past; the tail is kept from the last but one on."""
 
@@ -55,15 +55,22 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Commit(NamedTuple):
     """What a commit wrote."""
 
-    entries: list[Entry]
+    pieces: list[Batch]
     outbox: list[Numbered]
     settled: list[int]
 
+    @property
+    def last(self) -> int | None:
+        """The sequence of its last entry, if it has any."""
+        return self.pieces[-1].last if self.pieces else None
+
 
 class _Written(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One frame of a tail without the messages: of those it has number, length and checksum."""
+    """What comes first in a frame of a tail: where each piece of the journal and the messages of each number
+    belong, their length, and their checksum.
+    """
 
-    entries: list[Entry]
+    pieces: list[tuple[int, int, int, int]]
     outbox: list[tuple[int, int, int]]
     settled: list[int]
 
@@ -227,14 +234,19 @@ def read_tail(path: Path) -> tuple[list[Commit], str]:
 
 def _commit(frame: Frame, path: Path) -> Commit:
     written = _decoded(_written, frame.value, path)
-    outbox, begin = [], 0
+    commit, begin = Commit([], [], written.settled), 0
+    for first, last, length, checksum in written.pieces:
+        piece = Batch(first, last, frame.rest[begin : begin + length], checksum)
+        piece.check()
+        commit.pieces.append(piece)
+        begin += length
     for number, length, checksum in written.outbox:
         messages = frame.rest[begin : begin + length]
         if crc32(messages) != checksum:
             raise StoreError(f"{path} has damaged messages under number {number}")
-        outbox.append(Numbered(number, messages, checksum))
+        commit.outbox.append(Numbered(number, messages, checksum))
         begin += length
-    return Commit(written.entries, outbox, written.settled)
+    return commit
 
 
 class TailEnd(NamedTuple):
@@ -252,28 +264,19 @@ class TailEnd(NamedTuple):
 
 def tail_end(store: Path, snapshot: int) -> TailEnd:
     """Where the tail after a snapshot ends; one that is not there ends with the snapshot, and is torn."""
-    sequence, last = snapshot, Frame(b"", b"")
     path = tail_path(store, snapshot)
     if not path.exists():
         return TailEnd(snapshot, is_torn=True)
-    is_torn = is_damaged = False
+    sequence = snapshot
     try:
         with path.open("rb") as file:
             for frame in frames(file):
-                last = frame if len(frame.value) > SMALLEST_WITH_ENTRY else last
+                sequence = _commit(frame, path).last or sequence
     except TornError:
-        is_torn = True
+        return TailEnd(sequence, is_torn=True)
     except StoreError:
-        is_damaged = True
-    if last.value:
-        entries = _decoded(_written, last.value, path).entries
-        sequence = entries[-1].sequence if entries else _last_of_all(path, snapshot)
-    return TailEnd(sequence, is_torn, is_damaged)
-
-
-def _last_of_all(path: Path, snapshot: int) -> int:
-    commits, _ = read_tail(path)
-    return max((commit.entries[-1].sequence for commit in commits if commit.entries), default=snapshot)
+        return TailEnd(sequence, is_damaged=True)
+    return TailEnd(sequence)
 
 
 class Tail:
@@ -287,10 +290,11 @@ class Tail:
 
     def append(self, plan: Plan) -> None:
         """Hand one commit to the operating system, which has it also if this process ends."""
-        messages = [each.messages for each in plan.queue]
-        about = [(each.number, len(each.messages), each.checksum) for each in plan.queue]
+        pieces = [(first, last, len(entries), checksum) for first, last, entries, checksum in plan.batches]
+        queued = [(number, len(messages), checksum) for number, messages, checksum in plan.queue]
         settled = [number for (number,) in plan.settle]
-        parts = framed((plan.entries, about, settled), messages)
+        rest = [each.entries for each in plan.batches] + [each.messages for each in plan.queue]
+        parts = framed((pieces, queued, settled), rest)
         if _write(self._file, parts) != sum(map(len, parts)):
             raise OSError(f"{self._file.name} could not be written whole")
 

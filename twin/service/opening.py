@@ -128,15 +128,14 @@ def diagnosis(path: Path) -> str:
     except sqlite3.Error as error:
         return str(error)
     except InputError as error:
-        if not has_backup or _is_backup_newer(path):
+        if not has_backup or _is_backup_of_another_version(path):
             raise
         return str(error).removeprefix(f"{path} ")
 
 
-def _is_backup_newer(path: Path) -> bool:
-    """Whether a newer version has written the snapshots too: then the store is not damaged."""
-    heads = [mark.schema for mark in backup.heads(path)]
-    return max(heads, default=0) > SCHEMA_VERSION
+def _is_backup_of_another_version(path: Path) -> bool:
+    """Whether another version of windtunnel has written the snapshots too: then the store is not damaged."""
+    return any(head.schema != SCHEMA_VERSION for head in backup.heads(path))
 
 
 def _content_problem(connection: sqlite3.Connection, path: Path) -> str:
@@ -161,7 +160,7 @@ def _record_problem(history: SqliteHistory) -> str:
 def _length_problem(history: SqliteHistory) -> str:
     """Entries that are missing, inside or at the end."""
     bounds = history.bounds()
-    (count,) = history.query("SELECT count(*) FROM journal")[0]
+    (count,) = history.query("SELECT COALESCE(sum(last - first + 1), 0) FROM journal")[0]
     if count != bounds.last - bounds.first + 1:
         return f"its journal has {count} entries between {bounds.first} and {bounds.last}"
     marks = backup.numbered(history.path, "snapshot")
@@ -228,10 +227,10 @@ def _commits_after(path: Path, snapshot: int) -> tuple[list[Commit], str]:
             return commits, f"entries {reached + 1} to {sequence} are missing"
         found, problem = backup.read_tail(backup.tail_path(path, sequence))
         for commit in found:
-            if commit.entries and commit.entries[0].sequence != reached + 1:
+            if commit.pieces and commit.pieces[0].first != reached + 1:
                 return commits, f"entry {reached + 1} is missing"
             commits.append(commit)
-            reached = commit.entries[-1].sequence if commit.entries else reached
+            reached = commit.last or reached
         if problem:
             return commits, problem
     return commits, ""
@@ -259,7 +258,7 @@ def _rebuilt(path: Path, source: _Source) -> int:
         subjects = history.subjects()
         connection.execute("BEGIN IMMEDIATE")
         for commit in source.commits:
-            plan = subjects.replan(commit.entries)
+            plan = subjects.replan(commit.pieces)
             for statement, rows in plan.statements():
                 connection.executemany(statement, rows)
             connection.executemany(SETTLE, [(number,) for number in commit.settled])

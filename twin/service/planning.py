@@ -1,4 +1,4 @@
-"""What a commit writes: subjects by their numbers, rows of the journal and the outbox, and the folding."""
+"""What a commit writes: subjects by their numbers, pieces of the journal, the outbox, and the folding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from zlib import crc32
 
 import msgspec
 
-from twin.state.journal import Entry, EntryFields, name_checksum, thing_of, written_of
+from twin.service.batches import ROW_ENTRIES, Batch, LineFields, batch, packed
+from twin.state.journal import name_checksum, thing_of, written_of
 from twin.state.records import Transaction
 
 FORGET: Final = "DELETE FROM record WHERE subject = ?"
@@ -17,14 +18,11 @@ MAKE: Final = "INSERT INTO record (subject, made, sequence, record, checksum) VA
 CHANGE: Final = "UPDATE record SET sequence = ?, record = ?, checksum = ? WHERE subject = ?"
 NAME: Final = "INSERT INTO subject (number, kind, key, thing) VALUES (?, ?, ?, ?)"
 WRITE: Final = (
-    "INSERT INTO journal (sequence, last, at_s, what, subject, record, checksum) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO journal (last, first, at_s, checksum, kinds, subjects, entries) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 QUEUE: Final = "INSERT INTO outbox (number, messages, checksum) VALUES (?, ?, ?)"
 SETTLE: Final = "DELETE FROM outbox WHERE number = ?"
-FOLLOW: Final = (
-    "INSERT INTO trail (run, subject, sequence) SELECT ?, subject, sequence FROM journal"
-    " WHERE sequence > ? AND sequence <= ? ORDER BY subject, sequence"
-)
+FOLLOW: Final = "INSERT INTO trail (run, subject, sequences) VALUES (?, ?, ?)"
 COUNT_RUN: Final = "INSERT INTO run (number) VALUES (?)"
 FOLDED: Final = "UPDATE about SET value = ? WHERE name = 'folded'"
 
@@ -39,7 +37,8 @@ class Numbered(NamedTuple):
 
 Statements: TypeAlias = list[tuple[str, Sequence[tuple[Any, ...]]]]
 Standing: TypeAlias = tuple[int, int, bytes, int]
-"""A record that stands: the sequence at which it appeared, that of its newest form, this, its checksum."""
+"""A record that stands: the sequence at which it appeared, that of its newest form, this, and what the
+checksum of its name is."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -54,15 +53,19 @@ class Subject(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """The rows that one commit writes, table by table, and where the records stand after it."""
+    """The rows that one commit writes, table by table, and where the records stand after it.
+
+    `numbers` has the subjects of the entries of each piece of the journal.
+    """
 
     name: list[tuple[int, str, str, str]] = field(default_factory=list)
-    write: list[tuple[int, int, float, str, int, bytes, int]] = field(default_factory=list)
+    write: list[tuple[int, int, float, int, str, bytes, bytes]] = field(default_factory=list)
     queue: list[Numbered] = field(default_factory=list)
     settle: list[tuple[int]] = field(default_factory=list)
     ends: dict[int, Standing | None] = field(default_factory=dict)
     fresh: dict[tuple[str, str], Subject] = field(default_factory=dict)
-    entries: list[EntryFields] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+    numbers: list[list[int]] = field(default_factory=list)
 
     def statements(self) -> Statements:
         """What to execute, in an order that holds."""
@@ -74,17 +77,34 @@ class Plan:
         ]
         return [(statement, each) for statement, each in rows if each]
 
+    def add(self, piece: Batch, numbers: list[int], kinds: set[str], at_s: float) -> None:
+        """Write a piece of the journal that ends at a time (seconds)."""
+        first, last, entries, checksum = piece
+        named = f"/{'/'.join(sorted(kinds))}/"
+        self.batches.append(piece)
+        self.numbers.append(numbers)
+        self.write.append((last, first, at_s, checksum, named, packed(numbers), entries))
+
+    def queue_as(self, number: int, transactions: Iterable[Transaction]) -> None:
+        """Let the messages wait in one row of the outbox, if there are any."""
+        messages = [message for transaction in transactions for message in transaction.messages]
+        if messages:
+            written = _encode(messages)
+            self.queue = [Numbered(number, written, crc32(written))]
+
 
 @dataclass(slots=True)
 class Subjects:
     """All subjects, when the record of each was made, and what is not folded yet.
 
-    `stored` is what the table of records has; `pending` are the records that differ from it.
+    `stored` is what the table of records has; `pending` are the records that differ from it; `unfolded` are
+    the first sequence, and the subjects, of each piece of the journal that is not folded.
     """
 
     known: dict[tuple[str, str], Subject] = field(default_factory=dict)
     stored: dict[int, int] = field(default_factory=dict)
     pending: dict[int, Standing | None] = field(default_factory=dict)
+    unfolded: list[tuple[int, list[int]]] = field(default_factory=list)
     highest: int = 0
     folded: int = 0
 
@@ -93,12 +113,14 @@ class Subjects:
     def plan(self, transactions: Iterable[Transaction], after: int) -> Plan:
         """What a commit of these transactions writes; the first entry has the sequence `after + 1`."""
         plan, sequence = Plan(), after
-        known, ends, write, entries = self.known, plan.ends, plan.write, plan.entries
+        known, ends, pending = self.known, plan.ends, self.pending
+        lines: list[LineFields] = []
+        numbers: list[int] = []
         for transaction in transactions:
-            at_s = transaction.now_s
-            last = sequence + len(transaction.changes)
+            at_s, rest = transaction.now_s, len(transaction.changes)
             for change in transaction.changes:
                 sequence += 1
+                rest -= 1
                 what, kind, key, record = change.what, change.kind, change.key, change.record
                 subject = known.get((kind, key))
                 if subject is None:
@@ -106,26 +128,34 @@ class Subjects:
                     subject = self._named(kind, key, thing, plan)
                 number, thing, name_sum = subject
                 written = b"" if what == "remove" else written_of(record, change.entry)
-                checksum = crc32(written, name_sum)
-                write.append((sequence, last, at_s, what, number, written, checksum))
-                entries.append((sequence, last, at_s, what, kind, key, thing, written, checksum))
+                lines.append((rest, at_s, what, kind, key, thing, written))
+                numbers.append(number)
                 if what == "put":
-                    ends[number] = (self._made(number, ends) or sequence, sequence, written, checksum)
+                    standing = ends[number] if number in ends else pending.get(number)
+                    made = self._made(number, ends) if standing is None else standing[0]
+                    ends[number] = (made or sequence, sequence, written, name_sum)
                 elif what == "remove":
                     ends[number] = None
+        for start in range(0, len(lines), ROW_ENTRIES):
+            part = lines[start : start + ROW_ENTRIES]
+            kinds = {each[3] for each in part}
+            plan.add(batch(after + start + 1, part), numbers[start : start + ROW_ENTRIES], kinds, part[-1][1])
         return plan
 
-    def replan(self, entries: Iterable[Entry]) -> Plan:
-        """What a commit has written, made again from its entries."""
+    def replan(self, pieces: Iterable[Batch]) -> Plan:
+        """What commits have written, made again from their pieces of the journal."""
         plan = Plan()
-        for sequence, last, at_s, what, kind, key, thing, written, checksum in entries:
-            subject = self.known.get((kind, key)) or self._named(kind, key, thing, plan)
-            plan.write.append((sequence, last, at_s, what, subject.number, written, checksum))
-            if what == "put":
-                made = self._made(subject.number, plan.ends) or sequence
-                plan.ends[subject.number] = (made, sequence, written, checksum)
-            elif what == "remove":
-                plan.ends[subject.number] = None
+        for piece in pieces:
+            entries, numbers = piece.read(), []
+            for sequence, _, _, what, kind, key, thing, written in entries:
+                subject = self.known.get((kind, key)) or self._named(kind, key, thing, plan)
+                numbers.append(subject.number)
+                if what == "put":
+                    made = self._made(subject.number, plan.ends) or sequence
+                    plan.ends[subject.number] = (made, sequence, written, subject.checksum)
+                elif what == "remove":
+                    plan.ends[subject.number] = None
+            plan.add(piece, numbers, {each.kind for each in entries}, entries[-1].at_s)
         return plan
 
     def _named(self, kind: str, key: str, thing: str, plan: Plan) -> Subject:
@@ -153,6 +183,7 @@ class Subjects:
             self.known |= plan.fresh
             self.highest += len(plan.fresh)
         self.pending |= plan.ends
+        self.unfolded += [(piece.first, numbers) for piece, numbers in zip(plan.batches, plan.numbers)]
 
     def standing_count(self) -> int:
         """How many records stand, at most."""
@@ -171,21 +202,33 @@ class Subjects:
         change: list[tuple[Any, ...]] = []
         for number, end in sorted(self.pending.items(), key=_first):
             made = self.stored.get(number)
-            if end is not None and end[0] == made:
-                change.append((*end[1:], number))
-                continue
+            if end is not None:
+                since, sequence, record, name_sum = end
+                if since == made:
+                    change.append((sequence, record, crc32(record, name_sum), number))
+                    continue
+                make.append((number, since, sequence, record, crc32(record, name_sum)))
             if made is not None:
                 forget.append((number,))
-            if end is not None:
-                make.append((number, *end))
         return [
             (FORGET, forget),
             (MAKE, make),
             (CHANGE, change),
-            (FOLLOW, [(last, self.folded, last)]),
+            (FOLLOW, self._followed(last)),
             (COUNT_RUN, [(last,)]),
             (FOLDED, [(last,)]),
         ]
+
+    def _followed(self, run: int) -> list[tuple[int, int, bytes]]:
+        """The sequences of each subject in what is not folded, in the order of the subjects."""
+        trail: dict[int, list[int]] = {}
+        for first, numbers in self.unfolded:
+            for sequence, number in enumerate(numbers, first):
+                if number in trail:
+                    trail[number].append(sequence)
+                else:
+                    trail[number] = [sequence]
+        return [(run, number, packed(trail[number])) for number in sorted(trail)]
 
     def fold(self, last: int) -> None:
         """The folding was carried out."""
@@ -194,7 +237,11 @@ class Subjects:
                 self.stored.pop(number, None)
             else:
                 self.stored[number] = end[0]
-        self.pending, self.folded = {}, last
+        self.pending, self.unfolded, self.folded = {}, [], last
+
+    def unfolded_subjects(self) -> set[int]:
+        """The subjects of entries that are not folded."""
+        return {number for _, numbers in self.unfolded for number in numbers}
 
     def drop(self, numbers: Container[int]) -> None:
         """Nothing names these subjects any more."""
@@ -203,12 +250,3 @@ class Subjects:
 
 def _first(item: tuple[int, Any]) -> int:
     return item[0]
-
-
-def outbox_row(number: int, transactions: Iterable[Transaction]) -> list[Numbered]:
-    """The row that holds all messages of a commit, if there are any."""
-    messages = [message for transaction in transactions for message in transaction.messages]
-    if not messages:
-        return []
-    written = _encode(messages)
-    return [Numbered(number, written, crc32(written))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from twin.errors import InputError, MissingEnvironmentError
 from twin.service.backup import KEPT_SNAPSHOTS
 from twin.service.planning import Statements
-from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory
+from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory, of_another_version
 from twin.service.sql_store import Keeping, SqlStore
 from twin.state.journal import BrokenStoreError, Mark, Row, StoreError
 
@@ -133,11 +133,7 @@ def identify(connection: psycopg.Connection[Any]) -> None:
     row = connection.execute("SELECT value FROM about WHERE name = 'schema_version'").fetchone()
     version = int(row[0]) if row else 0
     if version != SCHEMA_VERSION:
-        advice = "upgrade windtunnel" if version > SCHEMA_VERSION else "it cannot be migrated"
-        raise InputError(
-            f"the store in PostgreSQL has schema version {version};"
-            f" this windtunnel reads version {SCHEMA_VERSION}: {advice}"
-        )
+        raise InputError(f"the store in PostgreSQL has {of_another_version(version)}")
 
 
 class PostgresStore(SqlStore, PostgresHistory):

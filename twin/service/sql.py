@@ -1,14 +1,15 @@
 """What the stores in SQLite and PostgreSQL have in common: tables, what a commit writes, how it is read.
 
-A subject is a kind and key that ever had a record or a note; the journal names it by its number. A commit
-writes the journal, where every new record stands whole, and the outbox. The tables of records and of the
-entries of each subject are folded from the journal, many entries at a time and in order of their pages,
-because a synced page for each changed record costs more than all the rest. Whoever reads adds to them what
-the journal has since.
+A subject is a kind and key that ever had a record or a note. A commit writes its entries, where every new
+record stands whole, as one row of the journal, and its messages as one of the outbox, because rows cost more
+than bytes. The tables of records and of the entries of each subject are folded from the journal, many entries
+at a time and in order of their pages, because a synced page for each changed record costs more than all the
+rest. Whoever reads adds to them what the journal has since.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -17,6 +18,7 @@ from zlib import crc32
 import msgspec
 
 from twin.message import Message
+from twin.service.batches import Batch, unpacked
 from twin.service.planning import Subject, Subjects
 from twin.state.journal import (
     MOST_ENTRIES,
@@ -32,8 +34,10 @@ from twin.state.journal import (
     walk,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
+EVERY: Final = Wanted()
+LAST_OF_ALL: Final = 2**63 - 1
 _messages = msgspec.msgpack.Decoder(list[Message])
 
 TABLES: Final = """
@@ -49,24 +53,27 @@ CREATE TABLE record (
     record {bytes} NOT NULL, checksum {integer} NOT NULL
 );
 CREATE TABLE journal (
-    sequence {integer} PRIMARY KEY, last {integer} NOT NULL, at_s {real} NOT NULL, what TEXT NOT NULL,
-    subject {integer} NOT NULL, record {bytes} NOT NULL, checksum {integer} NOT NULL
+    last {integer} PRIMARY KEY, first {integer} NOT NULL, at_s {real} NOT NULL, checksum {integer} NOT NULL,
+    kinds TEXT NOT NULL, subjects {bytes} NOT NULL, entries {bytes} NOT NULL
 );
 CREATE TABLE run (number {integer} PRIMARY KEY);
 CREATE TABLE trail (
-    run {integer} NOT NULL, subject {integer} NOT NULL, sequence {integer} NOT NULL,
-    PRIMARY KEY (run, subject, sequence)
+    run {integer} NOT NULL, subject {integer} NOT NULL, sequences {bytes} NOT NULL,
+    PRIMARY KEY (run, subject)
 ) {clustered};
 CREATE TABLE outbox (number {integer} PRIMARY KEY, messages {bytes} NOT NULL, checksum {integer} NOT NULL);
 """
-"""`made` is the sequence at which a record appeared: records are loaded in this order. A run is what one
-folding added to the trail, numbered by its last sequence; as a run is written in order, no page of an
+"""`made` is the sequence at which a record appeared: records are loaded in this order. A row of the journal
+has the entries from `first` to `last`, their kinds between slashes, and the subject of each. A run is what
+one folding added to the trail, numbered by its last sequence; as a run is written in order, no page of an
 older one changes.
 """
 FOLD_ENTRIES: Final = 50_000
 """So many entries of the journal are folded into the other tables at once."""
 
-COLUMNS: Final = "j.sequence, j.last, j.at_s, j.what, s.kind, s.key, s.thing, j.record, j.checksum"
+FEWEST_PIECES: Final = 4
+MOST_PIECES: Final = 256
+"""Pieces of the journal that are read at once: few at first, as they may be long."""
 
 
 class SqlHistory:
@@ -90,8 +97,8 @@ class SqlHistory:
 
     def bounds(self) -> Bounds:
         """From where to where the journal reaches."""
-        first = self.query("SELECT sequence FROM journal ORDER BY sequence LIMIT 1")
-        last = self.query("SELECT sequence, at_s FROM journal ORDER BY sequence DESC LIMIT 1")
+        first = self.query("SELECT first FROM journal ORDER BY last LIMIT 1")
+        last = self.query("SELECT last, at_s FROM journal ORDER BY last DESC LIMIT 1")
         if first and last:
             return Bounds(first[0][0], *last[0])
         base = int(self.about("base_sequence") or 0)
@@ -99,47 +106,93 @@ class SqlHistory:
 
     def entries(self, wanted: Wanted) -> list[Entry]:
         """At most `limit` entries."""
-        conditions = {
-            "j.sequence > ?": wanted.after,
-            "j.sequence <= ?": wanted.until,
-            "s.kind = ?": wanted.kind,
-            "s.key = ?": wanted.key,
-            "s.thing = ?": wanted.thing,
-        }
-        given = {condition: value for condition, value in conditions.items() if value is not None}
-        where, values = " AND ".join(given), list(given.values())
+        limit = min(wanted.limit, MOST_ENTRIES)
         if wanted.key is not None or wanted.thing is not None:
-            along, more = self._trail(wanted)
-            where, values = f"{where} AND j.sequence IN ({along})", [*values, *more]
+            with self.one_moment():
+                return self._picked(self._trail(wanted), limit, is_newest_first=wanted.is_newest_first)
+        found: list[Entry] = []
+        for piece in self.pieces(wanted):
+            entries = piece.read()
+            for entry in reversed(entries) if wanted.is_newest_first else entries:
+                if entry.sequence <= wanted.after or wanted.kind not in (None, entry.kind):
+                    continue
+                if wanted.until is None or entry.sequence <= wanted.until:
+                    found.append(entry)
+                    if len(found) >= limit:
+                        return found
+        return found
+
+    def pieces(self, wanted: Wanted = EVERY) -> Iterator[Batch]:
+        """The pieces of the journal that have wanted entries, by sequence and kind; unchecked."""
+        after, until, count = wanted.after, wanted.until, FEWEST_PIECES
         direction = "DESC" if wanted.is_newest_first else "ASC"
-        found = self.query(
-            f"SELECT {COLUMNS} FROM journal j {self.join} subject s ON s.number = j.subject"  # noqa: S608
-            f" WHERE {where} ORDER BY j.sequence {direction} LIMIT ?",
-            (*values, min(wanted.limit, MOST_ENTRIES)),
-        )
-        return [checked(Entry(*row)) for row in found]
+        kinds = "" if wanted.kind is None else " AND kinds LIKE ?"
+        named = [] if wanted.kind is None else [f"%/{wanted.kind}/%"]
+        while True:
+            rows = self.query(
+                "SELECT first, last, entries, checksum FROM journal WHERE last > ? AND first <= ?"  # noqa: S608
+                f"{kinds} ORDER BY last {direction} LIMIT ?",
+                (after, LAST_OF_ALL if until is None else until, *named, count),
+            )
+            for row in rows:
+                yield Batch(*row)
+            if len(rows) < count:
+                return
+            if wanted.is_newest_first:
+                until = rows[-1][0] - 1
+            else:
+                after = rows[-1][1]
+            count = min(2 * count, MOST_PIECES)
 
-    def unchecked(self, first: int, last: int) -> Iterator[Entry]:
-        """The entries from one sequence to another as they lie there, whatever their checksums say."""
-        for row in self.scan(
-            f"SELECT {COLUMNS} FROM journal j {self.join} subject s ON s.number = j.subject"  # noqa: S608
-            " WHERE j.sequence >= ? AND j.sequence <= ? ORDER BY j.sequence",
-            (first, last),
-        ):
-            yield Entry(*row)
-
-    def _trail(self, wanted: Wanted) -> tuple[str, list[Any]]:
+    def _trail(self, wanted: Wanted) -> list[int]:
         """The sequences of the entries of a key or thing: from the trail, and of what is not folded yet."""
-        which, name = ("key", wanted.key) if wanted.key is not None else ("thing", wanted.thing)
-        numbers = [number for (number,) in self.query(_NUMBERED[which], (name,))]
+        conditions = {"kind = ?": wanted.kind, "key = ?": wanted.key, "thing = ?": wanted.thing}
+        given = {condition: value for condition, value in conditions.items() if value is not None}
+        numbers = [
+            number
+            for (number,) in self.query(
+                f"SELECT number FROM subject WHERE {' AND '.join(given)}",  # noqa: S608  (fixed texts)
+                list(given.values()),
+            )
+        ]
         marks = ", ".join("?" * len(numbers)) or "NULL"
-        along = (
-            f"SELECT t.sequence FROM run r {self.join} trail t ON t.run = r.number"  # noqa: S608
-            f" WHERE t.subject IN ({marks}) AND t.sequence > ?"
-            " UNION ALL SELECT n.sequence FROM journal n WHERE n.sequence >"
-            f" (SELECT CAST(value AS BIGINT) FROM about WHERE name = 'folded') AND n.subject IN ({marks})"
-        )
-        return along, [*numbers, wanted.after, *numbers]
+        along = [
+            sequence
+            for (written,) in self.query(
+                f"SELECT t.sequences FROM run r {self.join} trail t ON t.run = r.number"  # noqa: S608
+                f" WHERE r.number > ? AND t.subject IN ({marks})",
+                (wanted.after, *numbers),
+            )
+            for sequence in unpacked(written)
+        ]
+        folded, sought = int(self.about("folded") or 0), set(numbers)
+        for first, written in self.query("SELECT first, subjects FROM journal WHERE last > ?", (folded,)):
+            subjects = enumerate(unpacked(written), first)
+            along += [sequence for sequence, number in subjects if number in sought]
+        until = LAST_OF_ALL if wanted.until is None else wanted.until
+        return sorted(each for each in along if wanted.after < each <= until)
+
+    def _picked(self, sequences: list[int], limit: int, *, is_newest_first: bool) -> list[Entry]:
+        """The first or last of these entries that are kept still."""
+        found: list[Entry] = []
+        while sequences and len(found) < limit:
+            sought = sequences[-1] if is_newest_first else sequences[0]
+            rows = self.query(
+                "SELECT first, last, entries, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1",
+                (sought,),
+            )
+            if not rows:
+                return found
+            piece = Batch(*rows[0])
+            begin, end = bisect_left(sequences, piece.first), bisect_right(sequences, piece.last)
+            there = piece.pick(sequences[begin:end]) if begin < end else []
+            if is_newest_first:
+                found += reversed(there)
+                del sequences[min(begin, len(sequences) - 1) :]
+            else:
+                found += there
+                del sequences[: max(end, 1)]
+        return found[:limit]
 
     def rows(self, snapshot: int | None = None) -> Iterator[Row]:
         """Every record as it stands now, or as a snapshot has it; oldest first within a kind."""
@@ -155,7 +208,7 @@ class SqlHistory:
                 "SELECT s.kind, s.key, s.thing, r.record, r.made, r.checksum FROM record r"
                 " JOIN subject s ON s.number = r.subject ORDER BY r.made"
             ):
-                if not _is_what_was_written(kind, key, record, checksum):
+                if not isinstance(record, bytes) or checksum_of(kind, key, record) != checksum:
                     raise StoreError(f"the {kind} {key!r} in the store is damaged: its checksum is another")
                 standing[kind, key] = thing, record
             for entry in walk(self, Wanted(after=int(self.about("folded") or 0))):
@@ -195,30 +248,20 @@ class SqlHistory:
         stored = dict(self.query("SELECT subject, made FROM record"))
         folded = int(self.about("folded") or 0)
         highest = max((subject.number for subject in known.values()), default=0)
-        subjects = Subjects(known, stored, {}, highest, folded)
-        for entry in walk(self, Wanted(after=folded)):
-            subjects.adopt(subjects.replan([entry]))
+        subjects = Subjects(known, stored, {}, [], highest, folded)
+        for piece in self.pieces(Wanted(after=folded)):
+            subjects.adopt(subjects.replan([piece]))
         return subjects
 
 
-_NUMBERED: Final = {
-    "key": "SELECT number FROM subject WHERE key = ?",
-    "thing": "SELECT number FROM subject WHERE thing = ?",
-}
-
-
-def checked(entry: Entry) -> Entry:
-    """The entry, if it is what was written."""
-    if not _is_what_was_written(entry.kind, entry.key, entry.record, entry.checksum):
-        raise StoreError(
-            f"entry {entry.sequence} of the journal ({entry.kind} {entry.key!r}) is damaged:"
-            " its checksum is another; 'windtunnel twin check' looks through the whole store"
-        )
-    return entry
-
-
-def _is_what_was_written(kind: str, key: str, record: bytes, checksum: int) -> bool:
-    return isinstance(record, bytes) and checksum_of(kind, key, record) == checksum
+def of_another_version(version: int) -> str:
+    """What a store of another version has, and what to do."""
+    advice = (
+        "upgrade windtunnel"
+        if version > SCHEMA_VERSION
+        else "it cannot be migrated; use the windtunnel that wrote it, or begin a new store"
+    )
+    return f"schema version {version}; this windtunnel reads version {SCHEMA_VERSION}: {advice}"
 
 
 def messages_of(number: int, written: bytes, checksum: int) -> list[Message]:

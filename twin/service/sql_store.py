@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from twin.service.planning import Plan, Statements, outbox_row
+from twin.service.batches import unpacked
+from twin.service.planning import Plan, Statements
 from twin.service.sql import FOLD_ENTRIES, SqlHistory
 from twin.state.journal import (
     EVERYTHING,
@@ -67,7 +68,7 @@ class SqlStore(SqlHistory):
         if self._broken:
             raise BrokenStoreError(self._broken)
         plan = self.numbered.plan(transactions, self.last.sequence)
-        plan.queue = outbox_row(self._number + 1, transactions)
+        plan.queue_as(self._number + 1, transactions)
         settled, self._settled = self._settled, []
         plan.settle = [(number,) for number in settled]
         statements = plan.statements()
@@ -80,7 +81,7 @@ class SqlStore(SqlHistory):
             raise
         self.numbered.adopt(plan)
         if plan.write:
-            sequence, _, at_s, *_ = plan.write[-1]
+            sequence, _, at_s, *_ = plan.write[-1]  # the last piece of the journal
             self.last = Mark(sequence, at_s)
         self._number += len(plan.queue)
         self.follow(plan)
@@ -162,8 +163,9 @@ class SqlStore(SqlHistory):
 
     def _forget(self) -> None:
         first = self.bounds().first
-        until = min(self._forget_until, first + FORGET_AT_ONCE - 1, self.last.sequence - 1)
-        if until < first:
+        most = min(self._forget_until, first + FORGET_AT_ONCE - 1, self.last.sequence - 1)
+        ((until,),) = self.query("SELECT max(last) FROM journal WHERE last <= ?", (most,))
+        if until is None:
             self._forget_until = 0
             return
         forgetting = self._forgetting(until)
@@ -173,16 +175,17 @@ class SqlStore(SqlHistory):
 
     def _forgetting(self, until: int) -> _Forgetting:
         """Delete the entries up to there, the runs that lie before it, and subjects that nothing names."""
-        gone = self.query("SELECT DISTINCT subject FROM journal WHERE sequence <= ?", (until,))
+        gone = {
+            number
+            for (written,) in self.query("SELECT subjects FROM journal WHERE last <= ?", (until,))
+            for number in unpacked(written)
+        }
         runs: list[tuple[Any, ...]] = self.query("SELECT number FROM run WHERE number <= ?", (until,))
-        recent = self.query(
-            "SELECT DISTINCT subject FROM journal WHERE sequence > ?", (self.numbered.folded,)
-        )
-        old = {number for (number,) in gone} - {number for (number,) in recent}
+        old = gone - self.numbered.unfolded_subjects()
         unused = {number for number in old if not self._is_needed(number, until)}
         return _Forgetting(
             [
-                ("DELETE FROM journal WHERE sequence <= ?", [(until,)]),
+                ("DELETE FROM journal WHERE last <= ?", [(until,)]),
                 ("DELETE FROM trail WHERE run = ?", runs),
                 ("DELETE FROM run WHERE number = ?", runs),
                 ("DELETE FROM subject WHERE number = ?", [(number,) for number in unused]),
@@ -194,8 +197,8 @@ class SqlStore(SqlHistory):
         if self.numbered.stands(subject):
             return True
         found = self.query(
-            f"SELECT 1 FROM run r {self.join} trail t ON t.run = r.number"  # noqa: S608  (fixed texts)
-            " WHERE t.subject = ? AND t.sequence > ? LIMIT 1",
+            f"SELECT t.sequences FROM run r {self.join} trail t ON t.run = r.number"  # noqa: S608  (fixed)
+            " WHERE t.subject = ? AND r.number > ? ORDER BY r.number DESC LIMIT 1",
             (subject, until),
         )
-        return bool(found)
+        return bool(found) and unpacked(found[0][0])[-1] > until

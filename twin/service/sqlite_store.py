@@ -14,7 +14,7 @@ from twin.errors import InputError
 from twin.service import backup
 from twin.service.backup import Head, Kept, Tail
 from twin.service.planning import Numbered, Plan, Statements
-from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory
+from twin.service.sql import SCHEMA_VERSION, TABLES, SqlHistory, of_another_version
 from twin.service.sql_store import Keeping, SqlStore
 from twin.state.journal import BrokenStoreError, Mark, Row, StoreError
 
@@ -99,10 +99,7 @@ def identify(connection: sqlite3.Connection, path: Path) -> None:
     if application != APPLICATION_ID:
         raise InputError(f"{path} is a SQLite file, but no store of windtunnel")
     if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{path} has schema version {version}; this windtunnel reads version {SCHEMA_VERSION}:"
-            f" {'upgrade windtunnel' if version > SCHEMA_VERSION else 'it cannot be migrated'}"
-        )
+        raise InputError(f"{path} has {of_another_version(version)}")
 
 
 class SqliteHistory(SqlHistory):

@@ -15,7 +15,7 @@ from twin.service.sql import SqlHistory
 from twin.service.sql_store import Keeping
 from twin.service.sqlite_store import SqliteHistory, SqliteStore
 from twin.state.branch import branch_at, moment
-from twin.state.journal import Entry, History, StoreError, Wanted, checksum_of, thing_of, walk
+from twin.state.journal import Entry, History, StoreError, Wanted, thing_of, walk
 from twin.state.records import Tree
 from twin.state.standard import standard_twins
 
@@ -160,10 +160,10 @@ def checked_through(history: SqlHistory) -> CheckReport:
         bounds = history.bounds()
         base = _base(history, bounds.first)
         state = _snapshot(history, base, problems)
-        count = _replayed(history, base, bounds.last, state, problems)
+        count, is_whole = _replayed(history, base, bounds.last, state, problems)
         stored = {(row.kind, row.key): row.record for row in _rows(history, problems)}
         waiting = _waiting(history, problems)
-    if state is not None:
+    if state is not None and is_whole:
         _compare(state, stored, problems)
     if isinstance(history, SqliteHistory):
         problems += _snapshot_problems(history.path)
@@ -189,24 +189,30 @@ def _snapshot(history: History, base: int, problems: list[str]) -> State | None:
         return None
 
 
-def _replayed(history: SqlHistory, base: int, last: int, state: State | None, problems: list[str]) -> int:
-    expected, count = history.bounds().first, 0
-    for entry in history.unchecked(expected, last):
-        count += 1
-        if entry.sequence != expected:
-            problems.append(f"entries {expected} to {entry.sequence - 1} are missing")
-        expected = entry.sequence + 1
-        if not isinstance(entry.record, bytes) or entry.checksum != checksum_of(
-            entry.kind, entry.key, entry.record
-        ):
-            problems.append(f"entry {entry.sequence} ({entry.kind} {entry.key!r}) is damaged")
-        if state is None or entry.sequence <= base:
+def _replayed(
+    history: SqlHistory, base: int, last: int, state: State | None, problems: list[str]
+) -> tuple[int, bool]:
+    """How many entries could be read, and whether all could."""
+    expected, count, is_whole = history.bounds().first, 0, True
+    for piece in history.pieces(Wanted(until=last)):
+        if piece.first != expected:
+            problems.append(f"entries {expected} to {piece.first - 1} are missing")
+        expected = piece.last + 1
+        try:
+            entries = piece.read()
+        except StoreError as error:
+            problems.append(str(error))
+            is_whole = False
             continue
-        if entry.what == "put":
-            state[entry.kind, entry.key] = entry.record
-        elif entry.what == "remove":
-            state.pop((entry.kind, entry.key), None)
-    return count
+        count += len(entries)
+        for entry in entries:
+            if state is None or entry.sequence <= base:
+                continue
+            if entry.what == "put":
+                state[entry.kind, entry.key] = entry.record
+            elif entry.what == "remove":
+                state.pop((entry.kind, entry.key), None)
+    return count, is_whole
 
 
 def _rows(history: SqlHistory, problems: list[str]) -> Iterator[Any]:

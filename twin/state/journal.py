@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol
 from zlib import crc32
 
 import msgspec
@@ -47,11 +47,6 @@ class Entry(NamedTuple):
     key: str
     thing: str
     record: bytes
-    checksum: int
-
-
-EntryFields: TypeAlias = tuple[int, int, float, str, str, str, str, bytes, int]
-"""The fields of an entry, where many are made in haste."""
 
 
 class Row(NamedTuple):
@@ -174,8 +169,7 @@ def entries_of(transactions: Iterable[Transaction], after: int) -> list[Entry]:
             record = change.record if change.record is not None else change.before
             written = b"" if what == "remove" else written_of(change.record, change.entry)
             thing = thing_of(key, record)
-            checksum = checksum_of(kind, key, written)
-            entries.append(Entry(sequence, last, at_s, what, kind, key, thing, written, checksum))
+            entries.append(Entry(sequence, last, at_s, what, kind, key, thing, written))
     return entries
 
 

@@ -65,6 +65,13 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
         )
         return Updated(shadow, mark if patch is None else shown)
 
+    def is_all_of(self, stamp: Stamp) -> bool:
+        """Whether everything in it came with one stamp, which is this very object."""
+        for stamps in self.metadata.values():  # noqa: SIM110  (called with every update)
+            if stamps is not stamp:
+                return False
+        return True
+
     def without_desired(self, paths: list[Path]) -> Shadow:
         """Remove desired values at the same version."""
         state, metadata = dict(self.state), dict(self.metadata)

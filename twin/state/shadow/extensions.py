@@ -94,12 +94,10 @@ def _is_mixed(one: Any, other: Any) -> bool:
 # desired values that end -----------------------------------------------------------------------------
 
 
-def is_plain(settings: ShadowSettings, schema: Schema | None, request: Request, before: Shadow) -> bool:
-    """Whether nothing of this module matters, as with the service of AWS."""
+def is_plain(settings: ShadowSettings, schema: Schema | None) -> bool:
+    """Whether desired values end only if their request says so; with the service of AWS it cannot."""
     return (
         schema is None
-        and not before.expiries
-        and request.expires_s is None
         and settings.desired_expiry_s == math.inf
         and not settings.is_cleared_on_report
         and not settings.keeps_newer_reports

@@ -36,6 +36,7 @@ FILTERS: Final = tuple(
 )
 _encode = msgspec.json.Encoder().encode
 UNWRITTEN: Final = Shadow()
+NO_DELTA: Final[tuple[Tree, Tree]] = ({}, {})
 SIZES_REMEMBERED: Final = 65_536
 DOCUMENTS_REMEMBERED: Final = 20_000
 KINDS: Final[Mapping[str, type[Record]]] = {SHADOW: Shadow, TOMBSTONE: Tombstone}
@@ -52,12 +53,16 @@ class Shadows:
 
     settings: ShadowSettings = field(default_factory=ShadowSettings)
     schema: Schema | None = None
+    _is_plain: bool = field(init=False, repr=False, compare=False)
     _sizes: dict[str, tuple[Shadow, int]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )  # bytes that a state has at most; no state itself, as below
     _documents: dict[str, tuple[Shadow, msgspec.Raw]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )  # no state: what it holds follows from the records, which are immutable
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_is_plain", is_plain(self.settings, self.schema))
 
     @property
     def filters(self) -> Sequence[str]:
@@ -71,10 +76,13 @@ class Shadows:
 
     def handle(self, message: Message, transaction: Transaction) -> None:
         """Answer a request on its topic with accepted or rejected."""
-        address = read_topic(message.topic)
-        if address is None:
-            return
-        thing, name, verb = address
+        topic = message.topic
+        thing, name, verb = topic[12:-14], "", "update"
+        if topic[-14:] != "/shadow/update" or "/" in thing or topic[:12] != "$aws/things/":  # as most are not
+            address = read_topic(topic)
+            if address is None:
+                return
+            thing, name, verb = address
         try:
             if verb == "update":
                 self._update(thing, name, read_update(message.payload, self.settings), transaction)
@@ -193,12 +201,13 @@ class Shadows:
         if self.schema is not None:
             self._check_schema(self.schema, thing, request, records)
         ended = 0
-        if not is_plain(settings, self.schema, request, base):
+        if not self._is_plain or request.expires_s is not None or base.expiries:
             endings = Endings(settings, self.schema, thing, records)
             after, ended = endings.apply(base, after, request, now_s)
         document = self._numbered({"state": request.state, "metadata": metadata}, after)
         accepted = _encode(signed(document, timestamp, token))
-        self._check_size(key, before, after, len(accepted), token)
+        if len(accepted) > settings.state_limit_bytes or not after.is_all_of(stamp):
+            self._check_size(key, before, after, len(accepted), token)
         topic = topic_of(thing, name)
         transaction.publish(f"{topic}/update/accepted", accepted)
         self._keep(key, topic, before, after, token, transaction)
@@ -249,7 +258,7 @@ class Shadows:
     ) -> None:
         """Keep the shadow, and tell of the whole outstanding delta and of the documents."""
         timestamp = int(transaction.now_s)
-        delta, metadata = after.delta()
+        delta, metadata = after.delta() if "desired" in after.state else NO_DELTA
         since_s = after.delta_since_s
         if delta and since_s is None:
             after = replace(after, delta_since_s=float(transaction.now_s))
