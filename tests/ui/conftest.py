@@ -138,8 +138,8 @@ def chromium():
 class Watched:
     """A tab, with what went wrong in it: console errors, and requests that left this machine."""
 
-    def __init__(self, browser, **options):
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+    def __init__(self, browser, width=1280, theme="light"):
+        self.context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
         self.page = self.context.new_page()
         self.problems = []
         self.page.on("console", lambda said: said.type == "error" and self.problems.append(said.text))
