@@ -161,7 +161,8 @@ def _figure_table(found: list[figures.Figure], *, is_of_one: bool) -> None:
         }
     )
     columns = ["Figure", "Value", "Kind", "Source"] if is_of_one else None
-    st.dataframe(rows, hide_index=True, column_order=columns, height=260 if is_of_one else 560)
+    height = min(260 if is_of_one else 430, 38 + 35 * len(found))
+    st.dataframe(rows, hide_index=True, column_order=columns, height=height, alt="Figures with their sources")
 
 
 # tables -----------------------------------------------------------------------------------------------
@@ -193,6 +194,10 @@ def draw_table(workshop: Workshop, section: Section) -> None:
         if picked and st.button(f"Remove {len(picked)}", icon=":material/delete:", key=f"remove_{section}"):
             workshop.remove_rows(section, picked)
             st.rerun()
+    found = [each for each in _figures(workshop) if each.section == section]
+    if found:
+        st.caption(f"What holds for {ONE[section]}s, and where it comes from")
+        _figure_table(found, is_of_one=False)
 
 
 def _order(section: Section, rows: list[Row], variant: str) -> list[str]:

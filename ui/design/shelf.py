@@ -93,17 +93,21 @@ def draw_actions(workshop: Workshop) -> None:
         _draw_new(workshop)
         _draw_import(workshop)
         _draw_run(workshop, document)
-        st.badge(*_standing(document))
+        _draw_standing(document)
 
 
 def _save(workshop: Workshop, *, is_forced: bool = False) -> None:
     workshop.save(is_forced=is_forced)
 
 
-def _standing(document: Document) -> tuple[str]:
+def _draw_standing(document: Document) -> None:
     if document.is_changed:
-        return ("Unsaved changes",)
-    return ("Comes with the product" if document.is_shipped else "Saved",)
+        advice = ": save a copy to keep them" if document.is_shipped else ""
+        st.badge(f"Unsaved changes{advice}", icon=":material/edit:", color="orange")
+    elif document.is_shipped:
+        st.badge("Comes with the product", icon=":material/lock:", color="gray")
+    else:
+        st.badge("Saved", icon=":material/check:", color="gray")
 
 
 def _draw_copy(workshop: Workshop) -> None:
