@@ -1,6 +1,7 @@
 """The page "Design" in a real Chromium."""
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 pytestmark = pytest.mark.live
 
@@ -100,19 +101,25 @@ def test_a_link_is_edited_in_the_table_and_text_map_and_file_follow(opened, tab)
 
 
 def edit(tab, column, written):
-    """Type into the first row of the table: walk to the column with the keyboard, type, Enter."""
+    """Type into the first row of the table: walk to the column with the keyboard, Enter, type, Enter."""
     table = tab.page.get_by_test_id("stDataFrame").first
     table.locator("canvas").first.wait_for(timeout=20_000)
-    tab.page.wait_for_timeout(800)  # until it listens
-    box = table.bounding_box()
-    tab.page.mouse.click(box["x"] + 60, box["y"] + 52)
-    for _ in range(column - 2):
-        tab.page.keyboard.press("ArrowRight")
-    tab.page.keyboard.press("Enter")
-    tab.page.wait_for_timeout(400)  # the cell becomes a field
-    tab.page.keyboard.press("Control+A")
-    tab.page.keyboard.type(written)
-    tab.page.keyboard.press("Enter")
+    field = tab.page.locator("#portal textarea, #portal input").first
+    for _ in range(4):
+        tab.page.wait_for_timeout(500)  # until the table listens
+        box = table.bounding_box()
+        tab.page.mouse.click(box["x"] + 60, box["y"] + 52)
+        for _ in range(column - 2):
+            tab.page.keyboard.press("ArrowRight")
+        tab.page.keyboard.press("Enter")
+        try:
+            field.wait_for(timeout=2_000)
+        except PlaywrightTimeout:
+            continue
+        field.fill(written)
+        tab.page.keyboard.press("Enter")
+        return
+    raise AssertionError("the cell does not become a field")
 
 
 def test_the_drawing_is_worked_with_the_keyboard_alone(opened, tab):

@@ -268,7 +268,7 @@ class Editor {
     }
     line.setAttribute('d', path);
     hit.setAttribute('d', path);
-    if (label) { label.setAttribute('x', middle[0]); label.setAttribute('y', middle[1] + 4); }
+    if (label) { label.setAttribute('x', middle[0]); label.setAttribute('y', middle[1] - 7); }
   }
 
   named(item) {

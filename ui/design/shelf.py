@@ -42,8 +42,8 @@ def choose_scenario(folder: Path) -> str:
     return chosen
 
 
-def choose_variant(workshop: Workshop) -> None:
-    """Which variant is shown, and where edits go."""
+def choose_variant(workshop: Workshop) -> str:
+    """Which variant is shown; '' is the base."""
     names = list(workshop.checked().drafts)
     has_variants = bool(workshop.checked().data.get("variants"))
     options = [BASE, *names] if has_variants else [BASE]
@@ -53,24 +53,25 @@ def choose_variant(workshop: Workshop) -> None:
         st.session_state[key] = asked if asked in options else BASE
     if st.session_state[key] not in options:
         st.session_state[key] = BASE
-    with st.container(horizontal=True, gap="small"):
-        chosen = st.selectbox("Variant", options, key=key, disabled=not has_variants, width=230)
-        is_into = False
-        if chosen != BASE:
-            place = st.segmented_control(
-                "Edits go into",
-                ["Base", "Variant"],
-                default="Base",
-                key=f"design_into_{workshop.current}",
-                required=True,
-                help="Base: what all variants share. Variant: an override of this variant alone.",
-            )
-            is_into = place == "Variant"
+    chosen = st.selectbox("Variant", options, key=key, disabled=not has_variants)
     if chosen == BASE:
         st.query_params.pop("variant", None)
-    else:
-        st.query_params["variant"] = chosen
-    workshop.look_at("" if chosen == BASE else chosen, is_into_variant=is_into)
+        return ""
+    st.query_params["variant"] = chosen
+    return str(chosen)
+
+
+def choose_target(workshop: Workshop) -> bool:
+    """Whether edits go into the variant that is shown."""
+    place = st.segmented_control(
+        "Edits go into",
+        ["Base", "Variant"],
+        default="Base",
+        key=f"design_into_{workshop.current}",
+        required=True,
+        help="Base: what all variants share. Variant: an override of this variant alone.",
+    )
+    return place == "Variant"
 
 
 def draw_actions(workshop: Workshop) -> None:

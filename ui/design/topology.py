@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from devices_models.catalogue import DEVICES
 from scenarios.format.parts import Parts, parts_of
@@ -24,6 +24,8 @@ GAP_X: Final = 44.0
 GAP_Y: Final = 16.0
 PADDING: Final = 16.0
 HEADING: Final = 30.0
+FORM: Final = 0.75
+"""Width by height that the sites with devices should have, as the others stand beside them."""
 MOST_ROWS: Final = 8
 """Nodes in one column of a site, until a second one is begun."""
 
@@ -183,30 +185,45 @@ def _arrange(found: Drawing, parts: Parts) -> None:
         groups.setdefault(item.site, []).append(item)
     field_sites = [name for name, items in groups.items() if any(each.section == "fleets" for each in items)]
     others = [name for name in groups if name not in field_sites and (groups[name] or name in parts.sites)]
-    left = _stack(groups, field_sites, 0.0)
-    _stack(groups, others, left + (2 * GAP_X if field_sites else 0.0))
+    sizes = {name: _inside(groups[name]) for name in groups}
+    left = _stacked(sizes, field_sites)
+    right = _stacked(sizes, others)
+    beside = left.width + 2 * GAP_X if field_sites else 0.0
+    tallest = max(left.height, right.height)
+    for stack, x in ((left, 0.0), (right, beside)):
+        for name, (site_x, site_y) in stack.corners.items():
+            for item in groups[name]:
+                item.x += x + site_x + PADDING
+                item.y += (tallest - stack.height) / 2 + site_y + HEADING + PADDING
 
 
-def _stack(groups: Mapping[str, list[Item]], names: Sequence[str], x: float) -> float:
-    """Sites below each other, in as many columns as keep the drawing about twice as wide as high.
+class Stack(NamedTuple):
+    """Sites below each other in one or more columns: the corner of each, and the size of all."""
 
-    Returns the right edge.
-    """
-    sizes = {name: _inside(groups[name]) for name in names}
-    total = sum(height + HEADING + 2 * PADDING + 2 * GAP_Y for _, height in sizes.values())
-    columns = max(1, round((total / 1100.0) ** 0.5)) if total > 1100.0 else 1
-    limit = total / columns
-    right, y, widest = x, 0.0, 0.0
-    for name in names:
-        width, height = sizes[name]
-        if y > 0 and y + height / 2 > limit:
-            x, y, widest = x + widest + 2 * PADDING + GAP_X, 0.0, 0.0
-        for item in groups[name]:
-            item.x, item.y = item.x + x + PADDING, item.y + y + HEADING + PADDING
-        y += height + HEADING + 2 * PADDING + 2 * GAP_Y
-        widest = max(widest, width)
-        right = max(right, x + width + 2 * PADDING)
-    return right
+    corners: dict[str, tuple[float, float]]
+    width: float
+    height: float
+
+
+def _stacked(sizes: Mapping[str, tuple[float, float]], names: Sequence[str]) -> Stack:
+    """The sites in as many columns as come nearest to the form of a window."""
+    found = [_in_columns(sizes, names, count) for count in range(1, min(12, len(names)) + 1)]
+    return min(found, key=lambda stack: max(stack.width / FORM, stack.height), default=Stack({}, 0.0, 0.0))
+
+
+def _in_columns(sizes: Mapping[str, tuple[float, float]], names: Sequence[str], count: int) -> Stack:
+    each = -(-len(names) // count)
+    corners: dict[str, tuple[float, float]] = {}
+    x, tallest = 0.0, 0.0
+    for start in range(0, len(names), each):
+        y, widest = 0.0, 0.0
+        for name in names[start : start + each]:
+            corners[name] = (x, y)
+            width, height = sizes[name]
+            y += height + HEADING + 2 * PADDING + 2 * GAP_Y
+            widest = max(widest, width + 2 * PADDING)
+        x, tallest = x + widest + GAP_X, max(tallest, y)
+    return Stack(corners, x - GAP_X, tallest)
 
 
 def _inside(items: Sequence[Item]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from twin.errors import InputError
 from ui.design.panels import VIEWS, draw_text
-from ui.design.shelf import choose_scenario, choose_variant, draw_actions, draw_conflict
+from ui.design.shelf import choose_scenario, choose_target, choose_variant, draw_actions, draw_conflict
 from ui.design.workshop import Workshop
 from ui.settings import settings
 
@@ -21,7 +21,7 @@ def page() -> None:
     """Draw."""
     st.html(ROOMY)
     workshop = st.session_state.setdefault(WORKSHOP, Workshop(settings().scenarios))
-    title, left, right = st.columns([1, 2.4, 2.4], vertical_alignment="bottom", gap="small")
+    title, left, right, beside = st.columns([1, 2.2, 1.5, 1.3], vertical_alignment="bottom", gap="small")
     title.header("Design", anchor=False)
     with left:
         reference = choose_scenario(workshop.folder)
@@ -32,7 +32,12 @@ def page() -> None:
         st.caption("Choose another scenario above.")
         return
     with right:
-        choose_variant(workshop)
+        variant = choose_variant(workshop)
+    is_into_variant = False
+    if variant:
+        with beside:
+            is_into_variant = choose_target(workshop)
+    workshop.look_at(variant, is_into_variant=is_into_variant)
     draw_actions(workshop)
     draw_conflict(workshop)
     if workshop.notice:
