@@ -48,7 +48,7 @@ def text_of(tab):
     return tab.page.get_by_role("textbox", name="YAML of the scenario").input_value()
 
 
-def wait_for_text(tab, words, *, is_there=True):
+def wait_for_text(tab, words, *, is_there=True, timeout_ms=30_000):
     """Wait until the text view has the words, or no longer has them."""
     tab.page.wait_for_function(
         """([words, isThere]) => {
@@ -57,7 +57,7 @@ def wait_for_text(tab, words, *, is_there=True):
             return areas.some(area => area.value.includes(words) === isThere);
         }""",
         arg=[words, is_there],
-        timeout=20_000,
+        timeout=timeout_ms,
     )
     tab.settle()
 
@@ -92,8 +92,8 @@ def test_a_link_is_edited_in_the_table_and_text_map_and_file_follow(opened, tab)
     wait_for_text(tab, "round_trip: 400 ms")
     assert "No problems" in tab.page.get_by_role("log", name="Problems").text_content()
 
-    tab.page.get_by_role("button", name="Save", exact=True).click()
-    tab.page.get_by_text("Saved", exact=True).wait_for()
+    tab.page.get_by_test_id("stBaseButton-primary").filter(has_text="Save").click()
+    tab.page.get_by_text("Unsaved changes").wait_for(state="detached")
     before, after = LOOP.splitlines(), path.read_text().splitlines()
     assert [a for a, b in zip(after, before, strict=True) if a != b] == [
         "  - {name: uplink, between: [gateway, broker], path: wan, round_trip: 400 ms}  # the long way"
@@ -113,13 +113,14 @@ def edit(tab, column, written):
             tab.page.keyboard.press("ArrowRight")
         tab.page.keyboard.press("Enter")
         try:
-            field.wait_for(timeout=2_000)
+            field.wait_for(timeout=3_000)
+            field.fill(written)
+            tab.page.keyboard.press("Enter")
+            wait_for_text(tab, written, timeout_ms=10_000)
         except PlaywrightTimeout:
             continue
-        field.fill(written)
-        tab.page.keyboard.press("Enter")
         return
-    raise AssertionError("the cell does not become a field")
+    raise AssertionError("the cell does not take what is typed")
 
 
 def test_the_drawing_is_worked_with_the_keyboard_alone(opened, tab):
