@@ -21,6 +21,9 @@ PROGRESS: Final = "progress.json"
 MOST_ROWS: Final = 200
 """Devices told of in one moment."""
 MOST_STEPS: Final = 60
+MOST_NAMED: Final = 3
+BACK: Final = "/back"
+"""How the other direction of a link is called."""
 NEVER: Final = "\u2013"
 MILLISECONDS: Final = 3
 
@@ -95,6 +98,25 @@ def figures_at(replay: Replay, at_s: float) -> list[tuple[str, str]]:
         if waiting:
             found.append((f"waiting at {name}", f"{waiting:.0f}"))
     return found
+
+
+def moment_line(replay: Replay, at_s: float) -> str:
+    """The moment in one sentence: who is inside, what is not as usual, and what happened last."""
+    inside = [
+        f"{value:.0f} {name} inside"
+        for name in ("people", "cars")
+        if (value := _last(replay.occupancy.get(name, ()), at_s)) is not None
+    ]
+    cut = [
+        f"{link.name} {state}"
+        for link in replay.links
+        if (state := _last(link.states, at_s)) not in {None, "up"} and not link.name.endswith(BACK)
+    ]
+    more = [count(len(cut) - MOST_NAMED, "more link")] if len(cut) > MOST_NAMED else []
+    last = events_around(replay, at_s, before=1, after=0)
+    told = [f"last: {each.text}{f' ({each.node})' if each.node else ''}" for each in last]
+    parts = [*inside, *cut[:MOST_NAMED], *more, *told]
+    return f"At {clock(at_s)}: {', '.join(parts) or 'nothing yet'}."
 
 
 def states_at(replay: Replay, at_s: float) -> list[tuple[str, str, str, str]]:

@@ -27,7 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ui.settings import settings
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=+-]{0,160}")
 FILES: Final = {"replay.json": "application/json", "trajectory.bin.gz": "application/octet-stream"}
 SANDBOX: Final = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline';"

@@ -9,11 +9,12 @@ from made_replays import HOSTILE, keep, missed, replay
 from scenarios.archive import Archive
 from scenarios.judging.chain_path import chain_path
 from scenarios.judging.runner import Plan, simulate
-from scenarios.replaying.running import choose, replay_stored
+from scenarios.replaying.running import choose, replay_name, replay_stored
 from scenarios.results import RequirementResult, VariantResult
 from scenarios.shipped import load
 from scenarios.store import Store
 from ui import replay_view
+from ui.routes import NAME
 
 VARIANT = "cloud_us_cut"
 PLAYER = (
@@ -172,6 +173,19 @@ def test_states_that_are_as_they_began_are_not_told():
     assert ("D3", "alarm", "L1", "1:03.0") in told
 
 
+def test_the_replay_of_any_variant_can_be_fetched():
+    """Whatever an author calls a variant, the name of its replay's folder passes in an address."""
+    for variant in ("edge", "rtt=50 ms", "../up", "_", "ä" * 60):
+        assert NAME.fullmatch(replay_name(variant, 2**32))
+
+
+def test_a_moment_is_told_in_one_sentence():
+    """Who is inside, what is cut, and what happened last."""
+    told = replay_view.moment_line(replay("uplink", cars=20, people=60), 66.0)
+
+    assert told == "At 1:06.0: 60 people inside, 20 cars inside, uplink cut, last: uplink (D6)."
+
+
 def test_the_diagram_shows_the_way_or_the_whole_chain():
     """Lost messages are marked in words, the longest step is marked."""
     requirement = missed("gate")
@@ -238,7 +252,7 @@ def test_a_seek_keeps_the_player(tab, shown):
     page = tab.page
     page.wait_for_selector(".wtp")
     page.evaluate(f"{PLAYER}.zoom(3), {PLAYER}.lookUp('GA'), window.kept = {PLAYER}, {PLAYER}.seek(100)")
-    page.get_by_text("This moment, 1:40.0").wait_for()
+    page.get_by_text("At 1:40.0: 358 people inside").wait_for()
     assert page.evaluate(f"window.kept === {PLAYER} && {PLAYER}.stage.zoom > 2")
 
 

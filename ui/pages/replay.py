@@ -29,6 +29,7 @@ from ui.replay_view import (
     events_around,
     figures_at,
     first_to_explain,
+    moment_line,
     read_replay,
     seed_choices,
     share_done,
@@ -158,7 +159,8 @@ def _played(run: str, name: str, replay: Replay, stamp: int) -> None:
     at_s = seek.at_s if moved is None else moved
     if moved is not None:
         st.query_params["t"] = f"{moved:g}"
-    with st.expander(f"This moment, {clock(at_s)}, and all events as tables", icon=":material/table_rows:"):
+    st.caption(plain(moment_line(replay, at_s)))
+    with st.expander("This moment and all events, as tables", icon=":material/table_rows:"):
         now, events = st.tabs(["This moment", "All events"])
         with now:
             _moment(replay, at_s)

@@ -3,6 +3,7 @@
 const CAR_M = [4.4, 1.8];
 const PERSON_M = 0.42;
 const GATE_REACH_M = 40;
+const MOST_SHAPED = 400, PLAIN_PX = 14; // cars, and half the length of one, up to which they are drawn in full
 const MOST_SPRITES = 800; // people; more are drawn plainly
 
 // A car's outline in units of its half length and half width, nose to the right.
@@ -30,7 +31,9 @@ class Crowd {
     const fills = [null, palette.rest, palette.moving, palette.queueing];
     const isRound = long > ROUND_PX, shape = isRound ? ROUND_BODY : BODY;
     const { x, y, level, state, heading } = now;
-    if (look.cars) {
+    if (look.cars && trajectory.cars > MOST_SHAPED && long < PLAIN_PX) {
+      this.jammed(g, panel, trajectory, now, palette, fills, ox, oy, s, long, wide);
+    } else if (look.cars) {
       for (let sort = RESTING; sort <= QUEUEING; sort++) {
         const body = new Path2D(), glass = long > 6 ? new Path2D() : null;
         let count = 0;
@@ -51,6 +54,42 @@ class Crowd {
       }
     }
     if (look.people) this.people(g, stage, panel, trajectory, now, palette, ox, oy);
+  }
+
+  // Very many cars: those that stand along an axis, and most do, are two rectangles each; the others are shapes.
+  jammed(g, panel, trajectory, now, palette, fills, ox, oy, s, long, wide) {
+    const { x, y, level, state, heading } = now, quarter = Math.PI / 2;
+    const left = panel.x - long, right = panel.x + panel.w + long, top = panel.y - long, bottom = panel.y + panel.h + long;
+    for (let sort = RESTING; sort <= QUEUEING; sort++) {
+      const turned = new Path2D();
+      g.fillStyle = fills[sort];
+      for (let i = 0; i < trajectory.cars; i++) {
+        if (state[i] !== sort || level[i] !== panel.index) continue;
+        const px = ox + x[i] * s, py = oy - y[i] * s;
+        if (px < left || px > right || py < top || py > bottom) continue;
+        const turns = heading[i] / quarter, whole = Math.round(turns);
+        if (Math.abs(turns - whole) > 0.06) {
+          const cos = Math.cos(heading[i]), sin = -Math.sin(heading[i]);
+          outline(turned, BODY, px, py, cos * long, sin * long, -sin * wide, cos * wide);
+        } else if (whole % 2) g.fillRect(px - wide, py - long, 2 * wide, 2 * long);
+        else g.fillRect(px - long, py - wide, 2 * long, 2 * wide);
+      }
+      g.fill(turned);
+    }
+    if (long > 6) this.windows(g, panel, trajectory, now, palette, ox, oy, s, long, wide);
+  }
+
+  windows(g, panel, trajectory, now, palette, ox, oy, s, long, wide) {
+    const { x, y, level, state, heading } = now, quarter = Math.PI / 2, deep = long * 0.34, across = wide * 1.4;
+    g.fillStyle = palette.glass;
+    for (let i = 0; i < trajectory.cars; i++) {
+      if (!state[i] || level[i] !== panel.index) continue;
+      const whole = Math.round(heading[i] / quarter) & 3, ahead = long * 0.29;
+      const px = ox + x[i] * s + (whole === 0 ? ahead : whole === 2 ? -ahead : 0);
+      const py = oy - y[i] * s - (whole === 1 ? ahead : whole === 3 ? -ahead : 0);
+      const [w, h] = whole % 2 ? [across, deep] : [deep, across];
+      if (px > panel.x && px < panel.x + panel.w && py > panel.y && py < panel.y + panel.h) g.fillRect(px - w / 2, py - h / 2, w, h);
+    }
   }
 
   people(g, stage, panel, trajectory, now, palette, ox, oy) {
@@ -346,13 +385,13 @@ function bubbles(stage, panel, story, atGates, t) {
   };
   for (const [queue, count] of story.queuesNow(t)) {
     const feature = queue.feature;
-    if (feature && feature.level === panel.level && feature.kind !== "aisle" && feature.kind !== "gate") add(feature, count, true);
+    if (feature && feature.level === panel.level && feature.kind !== "aisle") add(feature, count, true);
   }
-  for (const [gate, count] of atGates) if (gate.level === panel.level) add(gate, count, false);
+  for (const [gate, count] of atGates) if (gate.level === panel.level && !story.queued.has(gate.id)) add(gate, count, false);
   return found;
 }
 
-// Cars that queue nearest to each gate, no further away than a queue is long.
+// Cars that queue nearest to each gate, no further away than a queue is long: where nobody counts its line.
 function countAtGates(story, trajectory, now, stage) {
   const gates = story.features.filter((each) => each.kind === "gate").map((each) => [each, 0, stage.levels.indexOf(each.level)]);
   if (!gates.length || !trajectory) return gates;

@@ -471,12 +471,12 @@ class Player {
     g.stroke();
     g.font = `600 12px ${this.palette.font}`;
     g.textBaseline = "middle";
-    const x = Math.min(px + r + 5, panel.x + panel.w - g.measureText(thing.name).width - 4);
-    g.lineWidth = 3.5;
-    g.strokeStyle = this.palette.halo;
-    g.strokeText(thing.name, x, py - r);
-    g.fillStyle = this.palette.text;
-    g.fillText(thing.name, x, py - r);
+    const wide = g.measureText(thing.name).width, x = Math.min(px + r + 7, panel.x + panel.w - wide - 8);
+    const y = Math.max(py - r, panel.y + 12);
+    g.fillStyle = colour;
+    g.beginPath(); g.roundRect(x - 6, y - 10, wide + 12, 20, 6); g.fill();
+    g.fillStyle = this.palette.background;
+    g.fillText(thing.name, x, y + 0.5);
   }
 
   counted(now) {

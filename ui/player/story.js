@@ -82,6 +82,7 @@ class Story {
     this.events = (replay.events || []).map((each) => ({ ...each, group: groupOf(each.kind) }));
     this.requirements = replay.requirements || [];
     this.queues = Object.entries(replay.queues || {}).map(([name, rows]) => ({ name, rows, feature: this.place(name) }));
+    this.queued = new Set(this.queues.map((each) => each.name));
     this.fire = replay.fire ? { feature: this.byId.get(replay.fire[0]), name: replay.fire[0], atS: replay.fire[1] } : null;
     this.placeDevices();
   }

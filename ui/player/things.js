@@ -41,8 +41,8 @@ class Things {
         ["Level", device.level || "\u2013"],
         device.fleet && ["Fleet", device.fleet],
         device.site && ["Site", device.site],
-        queue && ["Waiting", String(Math.round(valueAt(queue.rows, t, 0)))],
-        isGate(device) && ["Cars queueing", String((this.atGates.find(([gate]) => gate.id === device.feature) || [0, 0])[1])],
+        queue && ["In the queue", String(Math.round(valueAt(queue.rows, t, 0)))],
+        isGate(device) && !queue && ["Cars queueing", String((this.atGates.find(([gate]) => gate.id === device.feature) || [0, 0])[1])],
       ].filter(Boolean),
     };
   }
