@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from loadtests.plan import LoadPlan
 from loadtests.roster import roster_of
 from loadtests.showing import progress_line
 from twin.errors import MissingEnvironmentError, WindtunnelError
+from twin.live.folders import temporary_folder
 from twin.service import child
 
 POLL_S: Final = 0.2
@@ -64,8 +64,8 @@ def run_locust(environment: Mapping[str, str], log: Path, arguments: Sequence[st
     Raises WindtunnelError if it ends without results.
     """
     began_s = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="windtunnel-load-") as folder, log.open("wb") as words:
-        result, progress = Path(folder) / "result.json", Path(folder) / "progress.json"
+    with temporary_folder() as folder, log.open("wb") as words:
+        result, progress = folder / "result.json", folder / "progress.json"
         locust = [sys.executable, "-m", "locust", "-f", str(locustfile_path()), "--only-summary"]
         command = [*locust, "--stop-timeout", str(STOP_S), *arguments]
         process = subprocess.Popen(  # noqa: S603  (our own program)

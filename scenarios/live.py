@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,7 @@ from twin.live.interpreter import Interpreter
 from twin.live.pacer import SocketPacer, Stopped
 from twin.live.probe import probe
 from twin.live.real_broker import OUTSIDE, RealBroker, Times
+from twin.live.shards import check_room
 from twin.live.wires import Wires
 from twin.message import Message
 
@@ -35,6 +36,9 @@ BROKER = "mqtt_broker"
 
 Level: TypeAlias = Literal["none", "in-driver", "proxy", "tun"]
 """What stands for the links to a real broker."""
+
+FILES_EACH: Final = {"none": 1, "in-driver": 1, "proxy": 3, "tun": 1}
+"""Sockets of this process for each connection: a proxy has two more."""
 
 
 class Timeliness(msgspec.Struct, frozen=True):
@@ -107,8 +111,9 @@ def run_live(
     """
     _check(variant, bindings)
     scenario = _shortened(variant.scenario, duration_s)
-    pacer = SocketPacer()
     blueprint = Blueprint.of(scenario, scenes_of(scenario, variant.folder), variant.folder)
+    check_room(_connection_count(blueprint, bindings), FILES_EACH[links])
+    pacer = SocketPacer()
     assemblies: list[Assembly] = []
     used_seed = scenario.run.seed if seed is None else seed
     level = _level(links, variant, blueprint, used_seed, bindings, ground)
@@ -205,6 +210,11 @@ def _broker(
         return LiveBroker(RealBroker(wires), wires)
     interpreter.wires = wires
     return LiveBroker(RealBroker(interpreter), wires)
+
+
+def _connection_count(blueprint: Blueprint, bindings: Collection[NodeId]) -> int:
+    """How many sockets the run has at most: one for each node that is no device behind a gateway."""
+    return sum(not each.fleet or each.via in bindings for each in blueprint.members) if bindings else 0
 
 
 def _places(blueprint: Blueprint) -> dict[str, Field]:

@@ -23,7 +23,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from twin.errors import InputError
+from twin.errors import InputError, MissingEnvironmentError
 
 State = Literal["running", "done", "interrupted", "crashed"]
 CATALOGUE = "catalogue.sqlite"
@@ -145,7 +145,9 @@ class Store:
             return self._done(action)
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorname", "") in BUSY:
-                raise InputError(f"cannot use {self.root / CATALOGUE}: {error}") from error
+                is_full = error.sqlite_errorname == "SQLITE_FULL"
+                kind = MissingEnvironmentError if is_full else InputError
+                raise kind(f"cannot use {self.root / CATALOGUE}: {error}") from error
             (self.root / CATALOGUE).unlink(missing_ok=True)
             return self._done(action)
 
@@ -204,10 +206,14 @@ def is_alive(process: int) -> bool:
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write a file whole: beside its place first, then renamed."""
+    """Write a file whole: beside its place first, then renamed. Raises OSError with the file's name."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    beside.replace(path)
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _slug(text: str) -> str:

@@ -7,9 +7,11 @@ this machine, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Final
 
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
 from windtunnel import __version__
@@ -50,6 +52,14 @@ exit codes:
 """
 
 
+LACKING: Final = {
+    errno.ENOSPC: "the disk is full: there is no room",
+    errno.EDQUOT: "the disk quota is used up: there is no room",
+    errno.EMFILE: "this process may open no more files (raise the limit: ulimit -n)",
+    errno.ENFILE: "this system may open no more files",
+}
+
+
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; user errors become one message on standard error and an exit code."""
     options = parser().parse_args(arguments)
@@ -71,6 +81,12 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
         print(f"windtunnel: cannot open {error.filename}: {error.strerror}", file=sys.stderr)
         return INVALID
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+        where = f" for {error.filename}" if error.filename else ""
+        print(f"windtunnel: {LACKING[error.errno]}{where}", file=sys.stderr)
+        return MISSING
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from twin.errors import InputError
 from windtunnel.broker_commands import briefly
 from windtunnel.broker_options import add_access_options, with_options
-from windtunnel.cli import FAILED, INTERRUPTED, MET
+from windtunnel.cli import FAILED, INTERRUPTED, MET, MISSING
 from windtunnel.ledger_commands import HISTORY, account_of, begin_history, end_history
 
 if TYPE_CHECKING:
@@ -111,7 +111,6 @@ def live(options: argparse.Namespace) -> int:
     from scenarios.live import Running, run_live
     from scenarios.live_control import LiveControl
     from scenarios.shipped import load
-    from scenarios.store import write
     from twin.units import parse
     from windtunnel.convention_options import convention_of
     from windtunnel.namespaces import packet_ground
@@ -158,32 +157,44 @@ def live(options: argparse.Namespace) -> int:
         finally:
             if history is not None:
                 end_history(history, variant, controls[0].happened if controls else [])
-    _keep(archive, variant, found, controls)
     account = None if history is None else account_of(archive.folder / HISTORY)
     figures = {
         **_live_figures(found, account),
         "conformance": {node: each.row() for node, each in checked.items()},
     }
-    write(archive.folder / LIVE, json.dumps(figures, indent=1).encode())
+    problem = _keep(archive, variant, found, controls, figures)
     if options.json:
         print(json.dumps(_as_json(found, figures)))
     else:
         print(_shown(found, scenario, variant, account, archive.folder), *_in_short(checked), sep="\n")
     if history is not None and history.problem:
         print(f"windtunnel: {history.problem}", file=sys.stderr)
-    return _code(found)
+    if problem:
+        print(f"windtunnel: {problem}", file=sys.stderr)
+    return MISSING if problem else _code(found)
 
 
-def _keep(archive: Archive, variant: Variant, found: LiveRun, controls: Sequence[LiveControl]) -> None:
-    """The results as of any run, and what was done by hand as a timeline."""
+def _keep(
+    archive: Archive,
+    variant: Variant,
+    found: LiveRun,
+    controls: Sequence[LiveControl],
+    figures: Mapping[str, Any],
+) -> str:
+    """What is only true of live runs first, then the results as of any run; what kept us from it, or ""."""
     from scenarios.judging.runner import Findings, VariantRun, tests_of
     from scenarios.store import write
 
     run = VariantRun(variant, tests_of(variant))
     run.take(found.outcome)
-    archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
-    if controls and controls[0].happened:
-        write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
+    try:
+        write(archive.folder / LIVE, json.dumps(figures, indent=1).encode())
+        if controls and controls[0].happened:
+            write(archive.folder / TIMELINE, controls[0].timeline_text.encode())
+        archive.close(Findings([run]), "done" if found.is_whole else "interrupted")
+    except OSError as error:
+        return f"not all results could be kept: {error.filename}: {error.strerror}"
+    return ""
 
 
 def _code(found: LiveRun) -> int:

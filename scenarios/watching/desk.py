@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from twin.errors import InputError
+from twin.live.folders import temporary_folder
 
 WATCH: Final = "watch.json"
 SOCKET: Final = "control.sock"
@@ -24,8 +24,8 @@ def socket_path(folder: Path) -> Iterator[Path]:
     if len(str(path).encode()) <= LONGEST_SOCKET_BYTES:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="windtunnel-") as short:
-        yield Path(short) / SOCKET
+    with temporary_folder() as short:
+        yield short / SOCKET
 
 
 def desk_of(folder: Path) -> Path:

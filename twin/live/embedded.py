@@ -10,7 +10,6 @@ import json
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -21,6 +20,7 @@ from typing import Final, NamedTuple
 
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import Endpoint
+from twin.live.folders import temporary_folder
 
 INSTALL: Final = "pip install 'windtunnel-iot[live]'"
 START_S: Final = 10.0
@@ -118,8 +118,8 @@ class EmbeddedBroker:
         listeners = {PLAIN: Listener(), **self.further}
         names = [*listeners, *(name + V5 for name, each in listeners.items() if not each.is_websocket)]
         self.ports = self.ports or dict(zip(names, _free_ports(len(names))))
-        with tempfile.TemporaryDirectory(prefix="windtunnel-") as folder:
-            path = Path(folder) / "rumqttd.toml"
+        with temporary_folder() as folder:
+            path = folder / "rumqttd.toml"
             path.write_text(_configuration(listeners, self.host, self.ports), encoding="utf-8")
             self._process = subprocess.Popen(  # noqa: S603  (its arguments are ours)
                 [sys.executable, "-c", CHILD, json.dumps({"config_path": str(path)})],

@@ -53,6 +53,17 @@ def room_in_a_process() -> int:
     return min(CLIENTS_IN_A_PROCESS, soft - SPARE_DESCRIPTORS)
 
 
+def check_room(connection_count: int, files_each: int = 1) -> None:
+    """Raise MissingEnvironmentError if this process may not open so many connections."""
+    room = room_in_a_process() // files_each
+    if connection_count > room:
+        raise MissingEnvironmentError(
+            f"{connection_count:,} connections need {connection_count * files_each:,} open files, and this"
+            f" process has room for {max(room, 0) * files_each:,}; raise the limit:"
+            f" ulimit -n {connection_count * files_each + SPARE_DESCRIPTORS}"
+        )
+
+
 def shards_for(client_count: int, at_least: int = 1) -> int:
     """How many processes so many clients need; raise MissingEnvironmentError if that is out of reach."""
     room = room_in_a_process()

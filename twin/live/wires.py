@@ -157,8 +157,13 @@ class Wires:
         endpoint = self.endpoint.speaking(self._versions[node])
         to, source, within = self._way_of(node)
         host, port = to or (endpoint.host, endpoint.port)
-        with within():
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            with within():
+                sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:  # no more files may be opened; the node may try again later
+            self.ended[why(error)] += 1
+            self._closed(node, why(error))
+            return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = self._wires[node] = Wire(node, sock, Decoder(self._versions[node]), unsent)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.embedded import INSTALL as EMBEDDED_INSTALL
 from twin.live.embedded import EmbeddedBroker, is_installed
 from twin.live.endpoint import Endpoint, endpoint
+from twin.live.folders import new_folder
 from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto, free_port
 
 LOOPBACK: Final = "127.0.0.1"
@@ -70,9 +68,9 @@ def broker(asked: str = ANY, host: str = LOOPBACK) -> Iterator[RunningBroker]:
 
 @contextmanager
 def _mosquitto(host: str) -> Iterator[RunningBroker]:
-    folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
+    folder = new_folder()
     child = Mosquitto(
-        folder,
+        folder.path,
         BrokerSettings(plain_port=free_port(), plain_host=host, largest_message_bytes=LARGEST_MESSAGE_BYTES),
     )
     try:
@@ -80,7 +78,7 @@ def _mosquitto(host: str) -> Iterator[RunningBroker]:
         yield RunningBroker(endpoint(f"mqtt://{host}:{child.plain_port}"), MOSQUITTO, child)
     finally:
         child.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.remove()
 
 
 @contextmanager

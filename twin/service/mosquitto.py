@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from twin.errors import MissingEnvironmentError
+from twin.live.folders import Folder, new_folder
 from twin.message import Message
 from twin.mqtt.codec import encode
 from twin.mqtt.packets import Connect, connect_message
@@ -101,12 +101,12 @@ class Mosquitto:
     plain_port: int = field(init=False, default=0)
     log: BrokerLog | None = field(init=False, default=None)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
-    _socket_folder: Path | None = field(init=False, default=None)
+    _socket_folder: Folder | None = field(init=False, default=None)
 
     @property
     def socket_path(self) -> str:
         """Where its owner reaches it without certificate and without limits."""
-        return str((self._socket_folder or self.folder) / "bus")
+        return str((self._socket_folder.path if self._socket_folder else self.folder) / "bus")
 
     @property
     def is_running(self) -> bool:
@@ -172,7 +172,7 @@ class Mosquitto:
                 process.kill()
                 process.wait(STOP_S)
         if self._socket_folder is not None:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
+            self._socket_folder.remove()
             self._socket_folder = None
 
     def _prepare(self, access: str) -> None:
@@ -180,7 +180,7 @@ class Mosquitto:
         self.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         self.folder.chmod(PRIVATE)
         if len(os.fsencode(self.socket_path)) > LONGEST_SOCKET_PATH:
-            self._socket_folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
+            self._socket_folder = new_folder()
         Path(self.socket_path).unlink(missing_ok=True)
         self._write("access", access)
         if self.authority is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +16,7 @@ from twin.errors import MissingEnvironmentError
 from twin.live.conformance.bench import Door, Subject
 from twin.live.embedded import EmbeddedBroker, Listener
 from twin.live.endpoint import Endpoint, endpoint
+from twin.live.folders import temporary_folder
 from twin.service.brokers import ANY, EMBEDDED, LARGEST_MESSAGE_BYTES, MOSQUITTO, OURS, has_mosquitto
 from twin.service.mosquitto import BrokerSettings, Mosquitto, free_port
 
@@ -47,13 +46,9 @@ def subject(
     if asked not in OURS:
         yield given(prepared(endpoint(asked)))
         return
-    folder = Path(tempfile.mkdtemp(prefix="windtunnel-"))
-    try:
-        is_mosquitto = asked == MOSQUITTO or (asked == ANY and has_mosquitto())
-        with _mosquitto(folder) if is_mosquitto else _embedded(folder) as found:
-            yield found
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    is_mosquitto = asked == MOSQUITTO or (asked == ANY and has_mosquitto())
+    with temporary_folder() as folder, _mosquitto(folder) if is_mosquitto else _embedded(folder) as found:
+        yield found
 
 
 def given(address: Endpoint) -> Subject:
