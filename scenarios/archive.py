@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from scenarios import report
-from scenarios.format.loading import ScenarioFile
+from scenarios.format.loading import ScenarioFile, Variant
 from scenarios.judging.runner import Findings, Plan, VariantRun
 from scenarios.judging.study import study_of
 from scenarios.results import Study, decode, encode
@@ -62,13 +62,14 @@ class Archive:
             variants=list(names),
         )
         folder = store.begin(manifest)
-        resolved = "\n---\n".join(
-            f"# variant {variant.name}, sha256 {variant.hash}\n{variant.resolved.text}"
-            for variant in scenario.variants
-            if variant.name in names
-        )
-        write(folder / RESOLVED, resolved)
-        return cls(store, manifest, folder, scenario, time.monotonic())
+        archive = cls(store, manifest, folder, scenario, time.monotonic())
+        archive.keep_scenario([variant for variant in scenario.variants if variant.name in names])
+        return archive
+
+    def keep_scenario(self, variants: Sequence[Variant]) -> None:
+        """Write the variants out in full, as they are run."""
+        texts = [f"# variant {each.name}, sha256 {each.hash}\n{each.resolved.text}" for each in variants]
+        write(self.folder / RESOLVED, "\n---\n".join(texts))
 
     def close(self, found: Findings, state: State) -> Study | None:
         """Write results and reports; None, and no folder left, if not one replication was finished."""

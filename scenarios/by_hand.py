@@ -155,6 +155,20 @@ def with_timeline(variant: Variant, happened: Sequence[Mapping[str, Any]]) -> Va
     )
 
 
+def shortened(variant: Variant, duration_s: float) -> Variant:
+    """The variant, ending earlier than it says."""
+    run = variant.scenario.run
+    if duration_s >= run.duration_s:
+        return variant
+    return replace(
+        variant,
+        scenario=variant.scenario.model_copy(
+            update={"run": run.model_copy(update={"duration_s": duration_s})}
+        ),
+        data={**variant.data, "run": {**(variant.data.get("run") or {}), "duration": seconds(duration_s)}},
+    )
+
+
 def without_fire(variant: Variant) -> Variant:
     """The variant with a building in which nothing burns yet."""
     world = {key: value for key, value in variant.scenario.world.items() if key != "fire"}

@@ -59,7 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def watch(options: argparse.Namespace) -> int:
     """Run to the end or to Ctrl-C, and say for each requirement whether it was met."""
-    from scenarios.by_hand import without_fire
+    from scenarios.by_hand import shortened, without_fire
     from scenarios.shipped import load
     from scenarios.watching.control import read_speed
     from scenarios.watching.running import Watching, WatchPlan
@@ -68,13 +68,11 @@ def watch(options: argparse.Namespace) -> int:
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
-    plan = WatchPlan(
-        without_fire(variant) if options.no_fire else variant,
-        options.seed,
-        read_speed(options.speed),
-        options.paused,
-        parse("time", options.duration) if options.duration else None,
-    )
+    if options.no_fire:
+        variant = without_fire(variant)
+    if options.duration:
+        variant = shortened(variant, parse("time", options.duration))
+    plan = WatchPlan(variant, options.seed, read_speed(options.speed), options.paused)
     watching = Watching(Path(options.runs), scenario, plan, tell)
     stop_on_signals(watching.stop)
     tell(0.0, f"orders: windtunnel control {watching.folder} ...")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from scenarios.archive import Archive
+from scenarios.archive import METRICS, Archive
 from scenarios.by_hand import Told
 from scenarios.control import Desk
 from scenarios.format.loading import ScenarioFile, Variant
@@ -33,13 +33,12 @@ LAST_LOOK_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class WatchPlan:
-    """What to watch and how; `seed` and `duration_s` None as the file says."""
+    """What to watch and how; without a seed, that of the file."""
 
     variant: Variant
     seed: int | None = None
     speed: float = 1.0
     is_paused: bool = False
-    duration_s: float | None = None
 
     @property
     def used_seed(self) -> int:
@@ -66,6 +65,7 @@ class Watching:
         self._is_stopping = False
         self._parts: _Parts | None = None
         self._archive = Archive.open(root, scenario, Plan([plan.variant.name], 1, plan.used_seed, 1))
+        self._archive.keep_scenario([plan.variant])
         self.folder = self._archive.folder
 
     def stop(self) -> None:
@@ -83,7 +83,6 @@ class Watching:
                     plan.variant,
                     {},
                     seed=plan.used_seed,
-                    duration_s=plan.duration_s,
                     on_start=lambda running: self._begin(running, desks),
                 )
         except BaseException:
@@ -128,8 +127,13 @@ class Watching:
         happened = list(parts.control.happened)
         if happened:
             write(self.folder / TIMELINE, parts.control.timeline_text)
-        _keep_replay(self.folder, self.plan, parts.recorder, is_whole=found.is_whole)
+        document = parts.recorder.document("whole" if found.is_whole else "stopped")
+        document = msgspec.structs.replace(document, metrics=found.outcome.metrics)
+        place = self.folder / REPLAYS / replay_name(self.plan.variant.name, self.plan.used_seed)
+        keep(place, document, parts.recorder.trajectory())
         self._archive.close(Findings([run]), state)
+        if not found.is_whole:
+            (self.folder / METRICS).unlink()  # of a part of a replication, so that nothing can be the same
         parts.board.show(state)
         parts.board.close()
         time.sleep(LAST_LOOK_S)
@@ -144,12 +148,6 @@ class _Parts:
     control: WatchControl
     recorder: Recorder
     board: Noticeboard
-
-
-def _keep_replay(folder: Path, plan: WatchPlan, recorder: Recorder, *, is_whole: bool) -> None:
-    document = recorder.document("whole" if is_whole else "stopped")
-    kept = folder / REPLAYS / replay_name(plan.variant.name, plan.used_seed)
-    keep(kept, document, recorder.trajectory())
 
 
 def about(plan: WatchPlan, running: Running, desk: Path) -> dict[str, Any]:

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 import yaml
 
-from scenarios.by_hand import with_timeline, without_fire
+from scenarios.by_hand import shortened, with_timeline, without_fire
 from scenarios.control import ask
 from scenarios.judging.runner import replicate
+from scenarios.replaying.running import choose, replay_stored
 from scenarios.replaying.trajectory import decode
+from scenarios.results import encode
 from scenarios.shipped import load
 from scenarios.store import Store
 from scenarios.watching.control import read_speed
@@ -81,7 +83,7 @@ class Session:
 def begin(tmp_path):
     sessions = []
 
-    def make(variant="", text=SITE, *, has_fire=True, **options):
+    def make(variant="", text=SITE, *, has_fire=True, duration_s=None, **options):
         if text:
             path = tmp_path / "two.scenario.yaml"
             path.write_text(text)
@@ -89,7 +91,8 @@ def begin(tmp_path):
         else:
             scenario = load("car_park_fire")
         chosen = scenario.variant(variant) if variant else scenario.variants[0]
-        plan = WatchPlan(chosen if has_fire else without_fire(chosen), **options)
+        chosen = chosen if has_fire else without_fire(chosen)
+        plan = WatchPlan(chosen if duration_s is None else shortened(chosen, duration_s), **options)
         sessions.append(Session(scenario, tmp_path / "runs", plan))
         return sessions[-1]
 
@@ -149,6 +152,7 @@ def test_a_fire_by_order_is_repeated_by_its_timeline_to_the_bit(begin):
     session.until(lambda: session.progress["at_s"] > 30)
     assert session.progress["fire"] is None
     session.order("fire", "L2-B030")
+    session.order("cut", "uplink")
     session.order("speed", "600")
     found = session.end()
 
@@ -156,6 +160,26 @@ def test_a_fire_by_order_is_repeated_by_its_timeline_to_the_bit(begin):
     assert found.found.outcome.budget["detect"] > 10
     again = replicate(with_timeline(session.watching.plan.variant, found.happened), 1)
     assert as_found(again) == as_found(found.found.outcome)
+
+
+def test_its_folder_is_enough_to_replay_it(begin):
+    """Without the fire that the file has, shorter than it, and with what was done by hand."""
+    session = begin("edge", "", has_fire=False, duration_s=300.0, speed=60.0)
+    session.until(lambda: session.progress["at_s"] > 20)
+    session.order("fire", "L2-B030")
+    session.order("kill", "gateway")
+    session.order("speed", "600")
+    session.end()
+
+    folder, manifest = Store(session.folder.parent).find("latest")
+    choice = choose(folder, manifest, variant=None, seed=None, requirement=None)
+    found = replay_stored(folder, choice)
+
+    assert found.is_same
+    assert found.document.fire[0] == "L2-B030"
+    kept = json.loads((folder / "replays" / choice.name / "replay.json").read_text())
+    assert list(kept["requirements"]) == json.loads(encode(found.document.requirements))
+    assert (folder / "replays" / choice.name / "trajectory.bin.gz").read_bytes() == found.trajectory
 
 
 def test_it_tells_how_it_goes_while_it_goes_on(begin):
