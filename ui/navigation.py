@@ -21,6 +21,7 @@ class Entry(NamedTuple):
 ENTRIES: Final = (
     Entry("home", "Home", ":material/home:", ""),
     Entry("design", "Design", ":material/schema:", "Work"),
+    Entry("run", "Run", ":material/play_circle:", "Work"),
     Entry("replay", "Replay", ":material/replay:", "Results"),
     Entry("runs", "Runs", ":material/folder_open:", "Results"),
     Entry("compare", "Compare", ":material/compare_arrows:", "Results"),

@@ -24,6 +24,10 @@ LOOKS: Final = {
     "failed": Look(":material/cancel:", "red"),
     "error": Look(":material/error:", "red"),
     "INCONCLUSIVE": Look(":material/help:", "orange"),
+    "met": Look(":material/check_circle:", "green"),
+    "met so far": Look(":material/check:", "green"),
+    "missed": Look(":material/cancel:", "red"),
+    "open": Look(":material/hourglass_empty:", "gray"),
     "skipped": Look(":material/remove_circle:", "gray"),
 }
 UNKNOWN: Final = Look(":material/radio_button_unchecked:", "gray")
@@ -33,6 +37,12 @@ def badge(verdict: str, text: str = "") -> None:
     """One verdict; `text` stands for its word."""
     look = LOOKS.get(verdict, UNKNOWN)
     st.badge(text or verdict, icon=look.icon, color=look.colour)
+
+
+def inline(verdict: str, text: str = "") -> str:
+    """The verdict as a badge within a line of Markdown."""
+    look = LOOKS.get(verdict, UNKNOWN)
+    return f":{look.colour}-badge[{look.icon} {text or verdict}]"
 
 
 def badges(counts: Mapping[str, int]) -> None:

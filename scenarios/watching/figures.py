@@ -68,7 +68,7 @@ def _of_building(assembly: Assembly) -> Iterator[Figure]:
     if building.blaze is not None:
         bay, now_s = building.blaze.bay, assembly.kernel.now
         visibility_m = building.blaze.value(bay, "visibility", now_s)
-        yield Figure("clear air below smoke", building.blaze.value(bay, "layer_height", now_s), "m")
+        yield Figure("clear air", building.blaze.value(bay, "layer_height", now_s), "m")
         if math.isfinite(visibility_m):
             yield Figure("visibility in smoke", visibility_m, "m")
 

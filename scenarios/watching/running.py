@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from scenarios.archive import METRICS, Archive
+from scenarios.archive import Archive
 from scenarios.by_hand import Told
 from scenarios.control import Desk
 from scenarios.format.loading import ScenarioFile, Variant
@@ -132,8 +132,6 @@ class Watching:
         place = self.folder / REPLAYS / replay_name(self.plan.variant.name, self.plan.used_seed)
         keep(place, document, parts.recorder.trajectory())
         self._archive.close(Findings([run]), state)
-        if not found.is_whole:
-            (self.folder / METRICS).unlink()  # of a part of a replication, so that nothing can be the same
         parts.board.show(state)
         parts.board.close()
         time.sleep(LAST_LOOK_S)
