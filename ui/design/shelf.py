@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from ui import navigation
 from ui.design import files
 from ui.design.document import Document
 from ui.design.workshop import Workshop
+from ui.markup import plain
 
 FIRST: Final = "car_park_fire"
 BASE: Final = "base"
@@ -78,18 +79,13 @@ def draw_actions(workshop: Workshop) -> None:
     """Undo, redo, save, copy, new, import, run."""
     document = workshop.document
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        st.button("Undo", icon=":material/undo:", disabled=not document.past, on_click=workshop.undo)
-        st.button("Redo", icon=":material/redo:", disabled=not document.future, on_click=workshop.redo)
-        if not document.is_shipped:
-            st.button(
-                "Save",
-                icon=":material/save:",
-                type="primary" if document.is_changed else "secondary",
-                disabled=not document.is_changed,
-                on_click=_save,
-                args=(workshop,),
-                shortcut="Ctrl+S",
-            )
+        if st.button("Undo", icon=":material/undo:", disabled=not document.past):
+            workshop.undo()
+            st.rerun()
+        if st.button("Redo", icon=":material/redo:", disabled=not document.future):
+            workshop.redo()
+            st.rerun()
+        _draw_save(workshop, document)
         _draw_copy(workshop)
         _draw_new(workshop)
         _draw_import(workshop)
@@ -97,8 +93,15 @@ def draw_actions(workshop: Workshop) -> None:
         _draw_standing(document)
 
 
-def _save(workshop: Workshop, *, is_forced: bool = False) -> None:
-    workshop.save(is_forced=is_forced)
+def _draw_save(workshop: Workshop, document: Document) -> None:
+    """Not in a callback: what was typed a moment ago comes with the same click, and must be there first."""
+    if document.is_shipped:
+        return
+    kind: Literal["primary", "secondary"] = "primary" if document.is_changed else "secondary"
+    icon = ":material/save:"
+    if st.button("Save", icon=icon, type=kind, disabled=not document.is_changed, shortcut="Ctrl+S"):
+        workshop.save()
+        st.rerun()
 
 
 def _draw_standing(document: Document) -> None:
@@ -134,7 +137,7 @@ def _draw_new(workshop: Workshop) -> None:
                     name, workshop.folder, has_building=kind != "One gate loop", levels=levels, bays=bays
                 )
             except (InputError, OSError) as error:
-                st.error(str(error))
+                st.error(plain(str(error)))
             else:
                 _go(made)
 
@@ -151,7 +154,7 @@ def _draw_import(workshop: Workshop) -> None:
             try:
                 names = files.bring_in(((each.name, each.getvalue()) for each in uploads), workshop.folder)
             except (InputError, OSError) as error:
-                st.error(str(error))
+                st.error(plain(str(error)))
             else:
                 scenarios = [each for each in names if each.endswith(SUFFIX)]
                 _go(scenarios[0].removesuffix(SUFFIX) if scenarios else workshop.current)
@@ -180,14 +183,11 @@ def draw_conflict(workshop: Workshop) -> None:
     if not workshop.is_conflict:
         return
     st.warning(
-        f"{workshop.document.name} was changed or removed elsewhere since it was opened. Nothing was written."
+        f"{plain(workshop.document.name)} was changed or removed elsewhere since it was opened."
+        " Nothing was written."
     )
     with st.container(horizontal=True, gap="small"):
         st.button("Load what is there now", icon=":material/refresh:", on_click=workshop.reload)
-        st.button(
-            "Write mine over it",
-            icon=":material/save:",
-            on_click=_save,
-            args=(workshop,),
-            kwargs={"is_forced": True},
-        )
+        if st.button("Write mine over it", icon=":material/save:"):
+            workshop.save(is_forced=True)
+            st.rerun()

@@ -36,7 +36,7 @@ class Workshop:
     """Grows when tables must forget what was typed into them."""
     shown: dict[Section, list[Row]] = field(default_factory=dict)
     _checked: Checked | None = None
-    _checked_for: tuple[str, str, str] = ("", "", "")
+    _checked_for: tuple[str, str, str, int] = ("", "", "", 0)
 
     def open(self, reference: str) -> Document:
         """The document at an address, with its unsaved changes. Raises InputError."""
@@ -62,7 +62,7 @@ class Workshop:
     def checked(self) -> Checked:
         """The current text with its problems, looked for once."""
         document = self.document
-        key = (document.text, document.reference, self.target.shown)
+        key = (document.text, document.reference, self.target.shown, _stamp(document.folder))
         if self._checked is None or self._checked_for != key:
             self._checked = check(document.text, document.name, document.folder, self.target.shown)
             self._checked_for = key
@@ -219,6 +219,14 @@ class Workshop:
         if original.reference != made.reference:
             self.current = ""
         return made.reference
+
+
+def _stamp(folder: Path) -> int:
+    """Another stamp, another file in the folder: what a scenario names may be there now, or may be gone."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _numbered(written: Any) -> list[tuple[int, orders.Order]]:

@@ -35,15 +35,14 @@ SAID: Final = {
 class Colours(NamedTuple):
     """Colours of the map in one theme."""
 
-    sea: str
     land: str
     ink: str
     paper: str
     link: str
 
 
-LIGHT: Final = Colours("#ffffff00", "#e3e6ec", "#31333f", "#ffffff", "#0b62c4")
-DARK: Final = Colours("#ffffff00", "#333a47", "#fafafa", "#0e1117", "#69b1ff")
+LIGHT: Final = Colours("#e3e6ec", "#31333f", "#ffffff", "#0b62c4")
+DARK: Final = Colours("#333a47", "#fafafa", "#171614", "#69b1ff")
 
 
 @cache

@@ -43,7 +43,13 @@ def page() -> None:
     if workshop.notice:
         st.code(workshop.notice, language=None, wrap_lines=True)
     shown = st.segmented_control(
-        "View", list(VIEWS), default="Drawing", key="view", required=True, label_visibility="collapsed"
+        "View",
+        list(VIEWS),
+        default="Drawing",
+        key="view",
+        required=True,
+        label_visibility="collapsed",
+        bind="query-params",
     )
     views, text = st.columns([3, 2], gap="small")
     with views:
