@@ -129,7 +129,7 @@ def distribution(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> An
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
             x=alt.X("latency_s:Q", scale=alt.Scale(type="log", nice=False), title="latency (s), logarithmic",
-                    axis=alt.Axis(format="~g", tickCount=6)),
+                    axis=alt.Axis(format="~r", tickCount=6)),
             y=alt.Y("share:Q", scale=alt.Scale(domain=[0, 1]), title="share of messages",
                     axis=alt.Axis(format="%", tickCount=5)),
             color=colours(labels),

@@ -8,19 +8,21 @@ from typing import Any, Final
 
 import altair as alt
 
+from scenarios.report.wording import quantity
 from scenarios.sweeping.results import Knee, SweptInput
 from scenarios.sweeping.wording import BENDS, of_input, titled
 from ui.palette import BAD, DESIGNS, MARK
 
 HEIGHT: Final = 420
-CELL_HEIGHT: Final = 52
+CELL_HEIGHT: Final = 58
+CROSS: Final = "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z"
 SHAPES: Final = {
     "PASS": "circle",
     "every requirement holds": "circle",
     "measured": "circle",
     "INCONCLUSIVE": "diamond",
-    "FAIL": "cross",
-    "not every one holds": "cross",
+    "FAIL": CROSS,
+    "not every one holds": CROSS,
 }
 
 
@@ -41,7 +43,7 @@ def curve(
 ) -> Any:
     """The mean over the input with its interval; verdicts by shape, knee and boundary as bands."""
     scale = alt.Scale(type="log" if swept.is_log else "linear", nice=False, zero=False, padding=14)
-    x = alt.X("x:Q", title=titled(swept), scale=scale, axis=alt.Axis(format="~g", tickCount=8))
+    x = alt.X("x:Q", title=titled(swept), scale=scale, axis=alt.Axis(format="~r", tickCount=8))
     what = f"{metric} ({unit})" if unit else metric
     y = alt.Y("mean:Q", title=what, scale=alt.Scale(zero=_from_zero(rows)), axis=alt.Axis(tickCount=6))
     base = alt.Chart(_data(rows)).encode(x=x)
@@ -53,7 +55,7 @@ def curve(
         _points(base, rows, y),
     ]
     if limit is not None:
-        layers += _limit(limit, what, ink)
+        layers += _limit(limit, quantity(limit, unit), what, ink)
     return alt.layer(*layers).properties(height=HEIGHT)
 
 
@@ -66,7 +68,7 @@ def _from_zero(rows: Sequence[Mapping[str, Any]]) -> bool:
 def _points(base: Any, rows: Sequence[Mapping[str, Any]], y: Any) -> Any:
     kinds = [kind for kind in SHAPES if any(each["verdict"] == kind for each in rows)]
     legend = alt.Legend(title=None, orient="top") if kinds != ["measured"] else None
-    hues = [BAD if SHAPES[kind] == "cross" else DESIGNS[0] for kind in kinds]
+    hues = [BAD if SHAPES[kind] == CROSS else DESIGNS[0] for kind in kinds]
     return base.mark_point(size=95, filled=True, opacity=1).encode(
         y=y,
         shape=alt.Shape(
@@ -115,8 +117,8 @@ def _turns(x: Any, turns: Sequence[Mapping[str, Any]], ink: str) -> list[Any]:
     ]
 
 
-def _limit(limit: float, what: str, ink: str) -> list[Any]:
-    base = alt.Chart(_data([{"y": limit, "text": "limit"}]))
+def _limit(limit: float, text: str, what: str, ink: str) -> list[Any]:
+    base = alt.Chart(_data([{"y": limit, "text": f"limit {text}"}]))
     return [
         base.mark_rule(color=BAD, strokeDash=[4, 3]).encode(y=alt.Y("y:Q", title=what)),
         base.mark_text(align="right", dx=-4, dy=-7, fontSize=12, color=ink).encode(
@@ -148,7 +150,7 @@ def heat(
         "value:Q",
         title=title,
         scale=alt.Scale(scheme="blues"),
-        legend=alt.Legend(orient="top", gradientLength=260),
+        legend=alt.Legend(orient="top", gradientLength=260, titleLimit=600),
     )
     tooltip = [
         alt.Tooltip("first:N", title=first.key),

@@ -262,12 +262,17 @@ def told(sweep: Sweep, name: str) -> str:
 
 
 def table(sweep: Sweep, name: str) -> list[dict[str, str]]:
-    """A row a point: the inputs, the metric that is shown, and how each requirement stands."""
+    """A row a point: inputs, the metric that is shown, and the requirements; those that turn come first."""
+    stands = {
+        each.name: {point.verdicts[each.name].met for point in sweep.points if each.name in point.verdicts}
+        for each in sweep.requirements
+    }
+    asked = sorted(sweep.requirements, key=lambda each: (each.name != name, len(stands[each.name]) < 2))
     return [
         {
             **{each.key: label for each, label in zip(sweep.inputs, point.labels)},
             f"{humanise(name)}, mean (95 %)": measured(point.metrics.get(name)),
-            **{each.name: verdict_text(point.verdicts.get(each.name)) for each in sweep.requirements},
+            **{each.name: verdict_text(point.verdicts.get(each.name)) for each in asked},
         }
         for point in sweep.points
     ]

@@ -238,3 +238,15 @@ def test_a_sweep_is_run_and_shown_in_a_browser(site, tab):
             break
         time.sleep(0.1)
     assert Store(folder / "runs").list()[0].state == "done"
+
+
+def test_a_sweep_that_goes_on_elsewhere_says_how_far_it_is(app, small, folders):
+    """And that it can be ended there; nobody's process is ended from here."""
+    scenario = load(small)
+    archive = SweepArchive.open(folders.runs, scenario, task_of(scenario, [swept(LINE)]))
+    (archive.folder / "progress.json").write_text('{"done": 3, "planned": 15, "label": "300 ms"}')
+    page = app("sweep", run=archive.manifest.run)
+
+    assert "begun elsewhere" in page.caption[-1].value
+    assert not [each for each in page.button if each.label == "Cancel"]
+    assert sweeping.progress(archive.folder) == (3, 15, "300 ms")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
 from pathlib import Path
 
 import msgspec
@@ -211,20 +209,24 @@ def _begun(job: Job) -> None:
 @st.fragment(run_every=POLL_S)
 def _going_on(root: Path, manifest: Manifest) -> None:
     """A sweep under way, whoever began it."""
-    _, now = Store(root).find(manifest.run)
+    try:
+        _, now = Store(root).find(manifest.run)
+    except InputError:
+        st.info("It ended before the first replication was done, so nothing is kept of it.")
+        _new()
+        return
     if now.state != "running":
         st.rerun()
     done, planned, label = sweeping.progress(root / manifest.run)
     share = min(1.0, done / planned) if planned else 0.0
     st.progress(share, f"{done} of {planned} replications, at {plain(label)}" if planned else "Starting")
     job = jobs().of_process(manifest.process)
-    if st.button(
+    if job is None:
+        st.caption("It was begun elsewhere, and can be ended there with Ctrl-C.")
+    elif st.button(
         "Cancel", icon=":material/stop:", help="What was measured is kept, and can be gone on with."
     ):
-        if job is not None:
-            job.cancel()
-        else:
-            os.kill(manifest.process, signal.SIGTERM)
+        job.cancel()
 
 
 # showing ---------------------------------------------------------------------------------------------------
