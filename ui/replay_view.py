@@ -259,7 +259,7 @@ def _label(step: Step) -> str:
 def _words(step: Step) -> str:
     if step.kind == "wait":
         if "/" in step.topic:
-            return f"{step.source} waits {step.note}".strip() if step.note else f"inside {step.source}"
+            return f"{step.source} waits, {step.note}" if step.note else f"inside {step.source}"
         return f"{step.source}: {_spaced(step.topic)}"
     return f"{step.source} to {step.to}: {step.topic}"
 

@@ -154,6 +154,10 @@ def _attempts(hop: Hop, messages: Sequence[Hop], since_s: float) -> list[Hop]:
     ]
 
 
+def _attempts_text(count: int) -> str:
+    return "one lost attempt" if count == 1 else f"{count} lost attempts"
+
+
 def _with_attempts(way: Sequence[Hop], messages: Sequence[Hop]) -> list[Hop]:
     found: list[Hop] = []
     since_s = -math.inf
@@ -173,7 +177,7 @@ def _steps(way: Sequence[Hop], messages: Sequence[Hop], start: Hop | None, end: 
             Step("lost", each.at_s, 0.0, each.source, each.to, each.topic, each.note) for each in attempts
         ]
         if hop.at_s > now_s + TOLERANCE_S:
-            note = f"after {len(attempts)} lost" if attempts else ""
+            note = f"after {_attempts_text(len(attempts))}" if attempts else ""
             steps.append(Step("wait", now_s, hop.at_s - now_s, hop.source, hop.source, hop.topic, note))
         taken = took_s(hop)
         if taken is None:

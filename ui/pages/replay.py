@@ -39,6 +39,7 @@ from ui.settings import settings
 
 ASKED: Final = "replay_asked"
 POLL_S: Final = 0.5
+MOST_DIGITS: Final = 20
 STATE_COLUMNS: Final = ("Device or link", "State", "Level", "Since")
 FORGET: Final = {
     "run": ("variant", "seed", "t", "why"),
@@ -73,7 +74,11 @@ def _chosen(root: Path, known: Sequence[Manifest]) -> None:
         variant = _pick("Variant", list(variants), "variant", lambda name: variants[name].title or name)
     seeds = {str(each.seed): each for each in seed_choices(variants[variant])}
     asked = st.query_params.get("seed", "")
-    options = [*seeds, asked] if asked.isdecimal() and asked not in seeds else list(seeds)
+    options = (
+        [*seeds, asked]
+        if asked.isdecimal() and len(asked) < MOST_DIGITS and asked not in seeds
+        else list(seeds)
+    )
     with columns[2]:
         seed = _pick("Seed", options, "seed", lambda each: seeds[each].label if each in seeds else each)
     folder = root / run / REPLAYS / replay_name(variant, int(seed))
