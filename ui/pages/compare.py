@@ -134,6 +134,7 @@ def _differences(chosen: Sequence[Subject], labels: Sequence[str]) -> None:
                 comparing_charts.forest(found[name], labels, ink()), alt=comparing.told(name, found[name])
             )
     with st.expander("All differences as a table"):
+        st.caption("Of metrics that do not differ, one in twenty looks clear by chance.")
         _difference_table(found)
 
 
