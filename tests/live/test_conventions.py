@@ -25,6 +25,7 @@ from twin.message import Message, Properties
 from twin.mqtt.packets import Connack, Connect, Will, connack_message, connect_message, read_connect
 from twin.mqtt.sparkplug import Datatype, Metric, Payload, decode, encode
 from twin.mqtt.topics import matches
+from twin.service.brokers import broker
 from windtunnel.convention_options import convention_of
 
 ROOT = Path(__file__).parents[2]
@@ -368,13 +369,14 @@ run: {duration: 6 s}
 class Cloud:
     """Somebody else's cloud: listens to everything, and orders once."""
 
-    def __init__(self, port, order_when, topic, payload):
+    def __init__(self, port, order_when="never", topic="", payload=b"", topics="#"):
         self.heard, self.ordered = [], threading.Event()
         self.order_when, self.order = order_when, (topic, payload)
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self.client.on_message = self._on_message
+        self.client.on_connect = lambda client, *_: client.subscribe(topics, 1)
+        self.client.reconnect_delay_set(0.05, 0.2)
         self.client.connect("127.0.0.1", port)
-        self.client.subscribe("#", 1)
         self.client.loop_start()
 
     def _on_message(self, client, _data, message):
@@ -429,6 +431,43 @@ def test_a_host_of_sparkplug_sees_births_orders_a_gate_and_sees_it_open(variant,
         number % 256 for number in range(len(ours) - 1)
     ]
     assert values.index(("state/gate", "closed")) < values.index(("state/gate", "open"))
+
+
+@pytest.mark.live
+def test_things_with_connections_of_their_own_are_born_again_when_the_broker_is_back(tmp_path):
+    """Each an edge node; what a host hears of it last is the death of its last birth."""
+    own = "via: broker, link: {medium: ethernet, path: direct, transport: tcp}"
+    text = SITE.partition("links:")[0].replace("via: gateway, link: ethernet", own)
+    text = text.replace("  gateway: {kind: gateway, at: here}\n", "") + "run: {duration: 12 s}\n"
+    path = tmp_path / "own.scenario.yaml"
+    path.write_text(text)
+    with broker("embedded") as real:
+
+        def fall():
+            time.sleep(3.0)
+            real.child.kill()
+            time.sleep(0.3)
+            real.child.start()
+
+        trouble = threading.Thread(target=fall)
+        with Cloud(real.endpoint.port, topics="spBv1.0/#") as cloud:
+            trouble.start()
+            run_live(load(path).variants[0], {"broker": real.endpoint}, convention=sparkplug("plant"))
+            trouble.join()
+    numbers = {}
+    for topic, payload in cloud.heard:
+        _, _, kind, node, *_ = topic.split("/")
+        if kind in ("NBIRTH", "NDEATH"):
+            values = {each.name: each.value for each in decode(payload).metrics}
+            numbers.setdefault(node, []).append((kind, values["bdSeq"]))
+
+    assert len(numbers) == 5
+    for said_of_it in numbers.values():
+        births = [number for kind, number in said_of_it if kind == "NBIRTH"]
+        assert births[0] == 0
+        assert births == sorted(set(births))
+        assert len(births) > 1
+        assert said_of_it[-1] == ("NDEATH", births[-1])
 
 
 @pytest.mark.live
