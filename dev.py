@@ -25,6 +25,7 @@ PROGRAMS = {
     "ip": "iproute2",
     "initdb": "postgresql",
     "influxd": "influxdb",
+    "victoria-metrics": "victoria-metrics",
     "redis-server": "redis-server",
     "rabbitmq-server": "rabbitmq-server",
     "chromium": "chromium",

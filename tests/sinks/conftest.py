@@ -30,6 +30,12 @@ def influx_backend():
 
 
 @pytest.fixture(scope="session")
+def victoria_backend():
+    """A VictoriaMetrics of our own."""
+    yield from running(servers.Victoria)
+
+
+@pytest.fixture(scope="session")
 def s3_backend():
     """An object store of our own."""
     yield from running(servers.S3)

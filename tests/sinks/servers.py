@@ -246,6 +246,32 @@ class Influx(Server):
         return [row[1] for series in self.ask('SELECT "key" FROM windtunnel') for row in series["values"]]
 
 
+class Victoria(Server):
+    """VictoriaMetrics: takes the line protocol, and keeps the numbers of a record, not its key."""
+
+    program, install = "victoria-metrics", "sudo apt-get install -y victoria-metrics"
+
+    def command(self):
+        listen = f"-httpListenAddr=127.0.0.1:{self.port}"
+        return [
+            shutil.which(self.program),
+            listen,
+            f"-storageDataPath={self.folder}/data",
+            "-retentionPeriod=100y",
+        ]
+
+    @property
+    def url(self):
+        return f"influx+http://127.0.0.1:{self.port}/records"
+
+    def values(self, name):
+        """Every value of a metric, by the tag `thing`."""
+        for path in ("/internal/force_flush", f"/api/v1/export?match[]={name}"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+                lines = answer.read().splitlines()
+        return {each["metric"]["thing"]: each["values"] for each in map(json.loads, lines)}
+
+
 class S3(Server):
     """MiniStack with its objects on disk."""
 

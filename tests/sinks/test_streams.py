@@ -1,6 +1,7 @@
 """Kafka, the object store and the line protocol: what only they have."""
 
 import json
+import time
 
 import pytest
 from losing import record
@@ -153,3 +154,19 @@ def test_kafka_refuses_what_is_too_large_and_keeps_the_rest(kafka_backend):
     sink.close()
 
     assert kafka_backend.keys() == [record(1).key]
+
+
+def test_victoria_metrics_takes_the_same_lines(victoria_backend):
+    """It keeps the numbers, by thing."""
+    busy = worker("backend", victoria_backend.url)
+    busy.start()
+    now_s = time.time()
+    for number in range(100):
+        payload = b'{"v": %d, "text": "x"}' % number
+        busy.offer(Record(f"k{number}", "t", f"s-{number % 5}", now_s - 100 + number, payload))
+
+    assert busy.stop(20) == 0
+    found = victoria_backend.values("windtunnel_v")
+    assert {thing: sorted(values) for thing, values in found.items()} == {
+        f"s-{thing}": list(range(thing, 100, 5)) for thing in range(5)
+    }
