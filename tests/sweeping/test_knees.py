@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenarios.sweeping.knees import boundaries, knee
@@ -56,6 +56,7 @@ def test_what_the_curve_does_at_its_knee_is_said(function, bend):
     assert knee(xs, curve(function, xs)).bend == bend
 
 
+@settings(deadline=None)
 @given(st.floats(-100, 100), st.floats(-50, 50), st.integers(4, 20), st.booleans())
 def test_a_straight_line_has_no_knee(start, slope, count, is_log):
     """However its points are spaced."""

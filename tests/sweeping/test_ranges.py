@@ -1,7 +1,7 @@
 """What `--set` says."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenarios.sweeping.ranges import between, over, precision_in, swept
@@ -59,6 +59,7 @@ def test_what_cannot_be_read_is_said(text, said):
     assert said in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 1e4), st.floats(1.1, 1e4), st.integers(2, 60), st.booleans())
 def test_a_range_keeps_its_ends_and_its_order(low, factor, count, is_log):
     """Whatever is between is rounded to a hundredth of a step."""
