@@ -24,7 +24,10 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Course:
-    """A figure over the time of the run, in few points: twice as far apart whenever there are too many."""
+    """Figures over the time of the run, in few points: twice as far apart whenever there are too many.
+
+    A figure that begins later has had its first value before.
+    """
 
     def __init__(self) -> None:
         self.at_s: list[float] = []
@@ -37,7 +40,7 @@ class Course:
             return
         self.at_s.append(round(at_s, 3))
         for each in figures:
-            known = self.values.setdefault(each.name, [0.0] * (len(self.at_s) - 1))
+            known = self.values.setdefault(each.name, [each.value] * (len(self.at_s) - 1))
             known.append(each.value)
         if len(self.at_s) > MOST_POINTS:
             self._step_s *= 2.0

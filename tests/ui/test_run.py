@@ -17,6 +17,7 @@ from scenarios.judging.runner import Plan, simulate
 from scenarios.shipped import LIBRARY, load
 from scenarios.store import Manifest, Store
 from scenarios.watching.running import Watching, WatchPlan
+from ui import watching
 from ui.jobs import Jobs
 from ui.markup import plain
 from ui.run_view import (
@@ -69,12 +70,12 @@ def manifest_of(store, title="A run", **changes):
 def watched(folders):
     """The flagship, watched at twenty times its speed in a thread of this process."""
     scenario = load("car_park_fire")
-    watching = Watching(folders.runs, scenario, WatchPlan(scenario.variant("edge"), 1, 20.0), lambda *_: None)
-    thread = threading.Thread(target=watching.run, daemon=True)
+    session = Watching(folders.runs, scenario, WatchPlan(scenario.variant("edge"), 1, 20.0), lambda *_: None)
+    thread = threading.Thread(target=session.run, daemon=True)
     thread.start()
-    until(lambda: about(watching.folder) and progress(watching.folder))
-    yield watching
-    watching.stop()
+    until(lambda: about(session.folder) and progress(session.folder))
+    yield session
+    session.stop()
     thread.join(30.0)
 
 
@@ -276,16 +277,22 @@ def test_a_watched_run_shows_figures_requirements_and_orders(app, watched):
     assert any(each.key == "end cut uplink" for each in page.button)
 
 
-def test_drawing_the_polled_parts_takes_little_time(app, watched):
-    """The whole page, which is more than what is polled, in less than an eighth of a second."""
-    page = app("run", run=watched.folder.name)
-    took_s = []
-    for _ in range(7):
+@pytest.mark.parametrize("part", ["_pause", "_figures", "_standings"])
+def test_drawing_what_is_polled_takes_little_time(app, watched, monkeypatch, part):
+    """Of the processor, by the thread that draws; a rerun has 50 ms, and most of them are Streamlit's."""
+    took_s, draw = [], getattr(watching, part)
+
+    def timed(*arguments, **options):
         began_s = time.thread_time()
-        page.run()
+        draw(*arguments, **options)
         took_s.append(time.thread_time() - began_s)
 
-    assert statistics.median(took_s) < 0.125
+    monkeypatch.setattr(watching, part, timed)
+    page = app("run", run=watched.folder.name)
+    for _ in range(7):
+        page.run()
+
+    assert statistics.median(took_s) < 0.015
 
 
 def test_a_run_that_is_over_leads_to_its_results(app, folders):
@@ -322,7 +329,7 @@ def test_the_verdicts_of_a_run_that_is_over_are_those_of_its_study(app, folders)
 
     assert page.success[0].value == "It is done."
     shown = " ".join(each.value for each in page.markdown)
-    assert all(plain(variant.name) in shown for variant in study.variants)
+    assert all(plain(variant.name) in shown or plain(variant.title) in shown for variant in study.variants)
     assert set(judged(study)) == {variant.name for variant in study.variants}
 
 

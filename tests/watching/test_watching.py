@@ -18,6 +18,7 @@ from scenarios.shipped import load
 from scenarios.store import Store
 from scenarios.watching.control import read_speed
 from scenarios.watching.desk import desk_of
+from scenarios.watching.figures import MOST_POINTS, Course, Figure
 from scenarios.watching.running import Watching, WatchPlan
 from twin.errors import InputError
 
@@ -280,3 +281,17 @@ def test_a_folder_of_another_run_takes_no_orders(tmp_path):
     """One sentence says so."""
     with pytest.raises(InputError, match="no watched run that takes orders"):
         desk_of(tmp_path)
+
+
+def test_a_course_stays_short_and_begins_with_what_was():
+    """However long the run; a figure that comes later has had its first value before."""
+    course = Course()
+    for number in range(10_000):
+        late = [Figure("late", 3.0)] if number > 50 else []
+        course.add(number * 1.0, [Figure("count", float(number)), *late])
+
+    assert len(course.at_s) <= MOST_POINTS
+    assert course.at_s[0] == 0.0
+    assert course.values["count"] == course.at_s
+    assert set(course.values["late"]) == {3.0}
+    assert len(course.values["late"]) == len(course.at_s)

@@ -262,6 +262,7 @@ def _is_over(folder: Path) -> bool:
 
 def _verdicts(found: dict[str, list[Tally]], manifest: Manifest) -> None:
     """A card for each variant, with its requirements."""
+    titles = _titles(manifest)
     for start in range(0, len(manifest.variants), COLUMNS):
         for column, name in zip(st.columns(COLUMNS), manifest.variants[start : start + COLUMNS]):
             rows = found.get(name, [])
@@ -270,7 +271,21 @@ def _verdicts(found: dict[str, list[Tally]], manifest: Manifest) -> None:
                 for each in rows
             ]
             with column, st.container(border=True, height="stretch"):
-                st.markdown("  \n".join([f"**{plain(name)}**", *(lines or [":gray[no replication yet]"])]))
+                st.markdown(
+                    "  \n".join(
+                        [f"**{plain(titles.get(name, name))}**", *(lines or [":gray[no replication yet]"])]
+                    )
+                )
+
+
+def _titles(manifest: Manifest) -> dict[str, str]:
+    """The titles of the variants, if the scenario is still there."""
+    path = Path(manifest.scenario)
+    try:
+        scenario = _scenario(str(path), shelf.stamp(path))
+    except (InputError, OSError):
+        return {}
+    return {each.name: each.title for each in scenario.variants if each.title}
 
 
 def _judged(folder: Path, manifest: Manifest) -> None:
