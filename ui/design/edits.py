@@ -57,6 +57,8 @@ def append(text: str, path: Keys, value: Any) -> str:
 
 def rename(text: str, path: Keys, name: str) -> str:
     """Give the key at a path another name; its place stays."""
+    if name == path[-1]:
+        return text
 
     def change(root: Place) -> str:
         entry = find(root, path[:-1]).entry(path[-1])
