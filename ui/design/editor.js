@@ -182,6 +182,7 @@ class Editor {
     for (const tie of drawing.ties) this.layers.ties.append(this.tieShape(tie));
     for (const item of drawing.items) this.layers.items.append(this.itemShape(item));
     this.svg.replaceChildren(this.layers.boxes, this.layers.ties, this.layers.items);
+    this.svg.classList.toggle('many', drawing.ties.length > 150);
     if (this.view) this.look();
     this.mark();
     this.svg.dataset.drawn = String(Math.round((performance.now() - began) * 10) / 10);
