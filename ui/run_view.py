@@ -27,6 +27,7 @@ MOST_EVENTS: Final = 60
 MOST_FILE_BYTES: Final = 4_000_000
 MINUTE_S: Final = 60
 MOST_CHANGED: Final = 60
+MOST_PARTS: Final = 300
 LARGE: Final = 100
 PROC: Final = Path("/proc")
 
@@ -180,8 +181,9 @@ def _figure(form: Mapping[str, Any]) -> Figure:
 
 
 def ended(state: Mapping[str, Any]) -> str:
-    """How a run ended."""
-    return {"done": "it is over", "interrupted": "ended early"}.get(str(state.get("state")), "")
+    """How a run ended; one that still says that it goes on was killed."""
+    said = {"done": "it is over", "interrupted": "ended early", "running": "it was killed"}
+    return said.get(str(state.get("state")), "")
 
 
 def not_as_usual(state: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -196,6 +198,25 @@ def not_as_usual(state: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = [(name, word, "red" if word == "cut" else "orange") for name, word in links.items()]
     rows += [(name, word, "red") for name, word in (state.get("nodes") or {}).items()]
     return rows[:MOST_CHANGED]
+
+
+def parts(names: Mapping[str, Any], state: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Every link, node and device with its state, what is not as usual first; of many the first."""
+    links, nodes = state.get("links") or {}, state.get("nodes") or {}
+    rows = [
+        {"what": name, "kind": "link", "state": links.get(name, "up")} for name in names.get("links") or []
+    ]
+    listed = {row["what"] for row in rows}
+    rows += [
+        {"what": name, "kind": "link", "state": word}
+        for name, word in links.items()
+        if name.removesuffix("/back") not in listed
+    ]
+    for kind, key in (("node", "nodes"), ("device", "devices")):
+        rows += [
+            {"what": name, "kind": kind, "state": nodes.get(name, "up")} for name in names.get(key) or []
+        ]
+    return sorted(rows, key=lambda row: row["state"] == "up")[:MOST_PARTS]
 
 
 # what forms ----------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from ui.run_view import (
     give,
     last_events,
     not_as_usual,
+    parts,
     progress,
     replay_of,
     share_done,
@@ -213,7 +214,7 @@ def _give(folder: Path, order: Order) -> None:
 
 
 def _events(folder: Path, *, is_running: bool) -> None:
-    """The newest events, where no floor plan shows them."""
+    """The newest events and the state of every part, where no floor plan shows them."""
     del is_running
     st.markdown("**Events**")
     rows = [
@@ -221,6 +222,9 @@ def _events(folder: Path, *, is_running: bool) -> None:
         for each in last_events(folder)
     ]
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=420)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", height=320)
     else:
         st.caption("Nothing has happened yet.")
+    st.markdown("**Links, nodes and devices**")
+    listed = parts(about(folder), progress(folder))
+    st.dataframe(pd.DataFrame(listed), hide_index=True, width="stretch", height=320)

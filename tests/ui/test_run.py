@@ -25,6 +25,7 @@ from ui.run_view import (
     about,
     cancel,
     clock,
+    ended,
     figures,
     give,
     going,
@@ -32,6 +33,7 @@ from ui.run_view import (
     judged,
     last_events,
     not_as_usual,
+    parts,
     progress,
     replay_of,
     share_done,
@@ -155,6 +157,23 @@ def test_the_two_directions_of_a_link_that_are_alike_are_one():
         ("b", "degraded"),
         ("b/back", "cut"),
         ("app", "down"),
+    ]
+
+
+def test_every_part_is_listed_with_what_is_not_as_usual_first():
+    """Links of devices only when something is the matter with them; the way back is not another link."""
+    names = {"links": ["uplink"], "nodes": ["gateway", "app"], "devices": ["meter-1"]}
+    state = {
+        "links": {"uplink": "cut", "uplink/back": "cut", "meter-1-gateway": "degraded"},
+        "nodes": {"app": "down"},
+    }
+
+    assert [(row["what"], row["state"]) for row in parts(names, state)] == [
+        ("uplink", "cut"),
+        ("meter-1-gateway", "degraded"),
+        ("app", "down"),
+        ("gateway", "up"),
+        ("meter-1", "up"),
     ]
 
 
@@ -293,6 +312,23 @@ def test_drawing_what_is_polled_takes_little_time(app, watched, monkeypatch, par
         page.run()
 
     assert statistics.median(took_s) < 0.015
+
+
+def test_a_run_without_a_building_lists_its_parts(app, folders):
+    """Instead of a floor plan; one that was killed says so."""
+    scenario = load("firmware_campaign")
+    session = Watching(folders.runs, scenario, WatchPlan(scenario.variants[0], 1, 20.0), lambda *_: None)
+    thread = threading.Thread(target=session.run, daemon=True)
+    thread.start()
+    until(lambda: about(session.folder) and progress(session.folder))
+    page = app("run", run=session.folder.name)
+    session.stop()
+    thread.join(30.0)
+
+    shown = list(page.dataframe)[-1].value
+    assert set(shown["kind"]) >= {"node", "device"}
+    assert {"Messages sent", "Messages lost", "Messages delivered"} <= {each.label for each in page.metric}
+    assert ended({"state": "running"}) == "it was killed"
 
 
 def test_a_run_that_is_over_leads_to_its_results(app, folders):
