@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from scenarios.fidelity.comparison import Distribution
 from scenarios.fidelity.running import Fidelity
 from scenarios.report.wording import quantity
@@ -52,6 +50,8 @@ class Asked(NamedTuple):
     links: str
     duration_s: float
     seed: int
+    backends: tuple[str, ...] = ()
+    """Which database nodes are real, as NODE=URL."""
 
 
 def check_command(access: Access) -> list[str]:
@@ -82,6 +82,7 @@ def _both(asked: Asked, access: Access) -> list[str]:
         f"{asked.duration_s:g} s",
         "--seed",
         str(asked.seed),
+        *(part for backend in asked.backends for part in ("--bind", backend)),
         *access.options,
     ]
 
@@ -206,9 +207,10 @@ def curves(latency: Distribution) -> list[dict[str, Any]]:
     ]
 
 
-def as_fidelity(content: Any) -> Fidelity | None:
-    """A comparison from parsed JSON; None if it is none."""
-    try:
-        return msgspec.convert(content, Fidelity, strict=False)
-    except msgspec.ValidationError:
-        return None
+def told(latency: Distribution) -> str:
+    """The distribution functions in words."""
+    quantiles = ", ".join(
+        f"p{q.level * 100:g} {quantity(q.virtual_s, 's')} simulated and {quantity(q.live_s, 's')} live"
+        for q in latency.quantiles
+    )
+    return f"Distribution of {latency.name}: {quantiles}"

@@ -17,6 +17,7 @@ EXTRA_PACKAGES = {
     "live": (("iotcore", "paho-mqtt"), "live runs without a broker of your own"),
     "serve": (("cryptography", "fastapi", "paho-mqtt", "uvicorn"), "twins as a service, and certificates"),
     "load": (("locust",), "load tests"),
+    "ui": (("resvg-py", "ruamel-yaml", "streamlit"), "the user interface"),
     "postgres": (("psycopg",), "PostgreSQL"),
     "redis": (("redis",), "Redis"),
     "kafka": (("confluent-kafka",), "Kafka"),

@@ -45,12 +45,13 @@ def test_the_page_opens_without_a_run(app):
 def test_a_password_never_stands_on_a_command_line(tmp_path):
     """Only the name of its file does."""
     access = live_view.Access("mqtts://me@broker.example", ca="ca.pem", password_file="secret")  # noqa: S106
-    asked = live_view.Asked("alarm_drill", "base", "proxy", 30.0, 7)
+    asked = live_view.Asked("alarm_drill", "base", "proxy", 30.0, 7, ("database=sqlite:records.sqlite",))
 
     command = live_view.live_command(asked, access, tmp_path, tmp_path / "desk")
 
     assert command[command.index("--password-file") + 1] == "secret"
     assert command[command.index("--for") + 1] == "30 s"
+    assert command[command.index("--bind") + 1] == "database=sqlite:records.sqlite"
 
 
 def test_a_kept_comparison_is_shown_as_it_was(app, folders):

@@ -64,7 +64,7 @@ def _card(path: str, stamp: tuple[int, int]) -> shelf.Card:
 
 def _show(card: shelf.Card, runs: list[Manifest]) -> None:
     if card.picture:
-        st.image(card.picture, width="stretch")
+        st.image(card.picture, width="stretch", alt=f"Picture of {card.title}")
     st.markdown(f"**{plain(card.title)}**")
     if card.problem:
         st.error("This file has errors.", icon=":material/error:")

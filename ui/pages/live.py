@@ -128,11 +128,19 @@ def _run(access: live_view.Access) -> None:
     variant = which.selectbox("Variant", [each.name for each in scenario.variants], key=f"variant of {name}")
     level = links.selectbox("Links", list(live_view.LEVELS), key="links", help="What delays on the way")
     links.caption(live_view.LEVELS[level])
+    backends = st.text_input(
+        "Backends",
+        key="backends",
+        placeholder="database=postgresql://me@127.0.0.1/records",
+        help="Databases of the scenario that are to be real: NODE=URL, several with spaces between",
+    )
     lasts, seed, go, compare = st.columns([2, 2, 1.5, 1.5], vertical_alignment="bottom")
     whole_s = scenario.variant(variant).scenario.run.duration_s
     duration_s = lasts.number_input("Seconds", 1.0, LONGEST_S, min(60.0, whole_s), step=10.0)
     number = seed.number_input("Seed", 0, 2**31, scenario.variant(variant).scenario.run.seed)
-    asked = live_view.Asked(str(files[name]), variant, level, float(duration_s), int(number))
+    asked = live_view.Asked(
+        str(files[name]), variant, level, float(duration_s), int(number), tuple((backends or "").split())
+    )
     if go.button("Run live", icon=":material/play_arrow:", type="primary", width="stretch"):
         desk = Path(tempfile.mkdtemp(prefix="windtunnel-ui-")) / "desk"
         _start(live_view.live_command(asked, access, settings().runs, desk), LABELS[1])
@@ -277,7 +285,7 @@ def _comparison(run: str, found: Fidelity) -> None:
         st.dataframe(pd.DataFrame(live_view.quantile_rows(latencies)), hide_index=True, width="stretch")
         st.dataframe(pd.DataFrame(live_view.distance_rows(latencies)), hide_index=True, width="stretch")
         for tab, latency in zip(st.tabs([plain(each.name) for each in latencies]), latencies):
-            tab.altair_chart(_chart(live_view.curves(latency)), width="stretch")
+            tab.altair_chart(_chart(live_view.curves(latency)), width="stretch", alt=live_view.told(latency))
     else:
         st.info("Too few messages for a distribution; the figures are below.", icon=":material/info:")
     st.markdown("**Simulated beside live**")

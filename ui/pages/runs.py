@@ -168,7 +168,7 @@ def _study(folder: Path, study: Study) -> None:
         st.subheader("Pictures", anchor=False)
         for tab, picture in zip(st.tabs([each.name for each in drawn]), drawn):
             with tab:
-                st.image(picture.svg, width="stretch")
+                st.image(picture.svg, width="stretch", alt=picture.name)
                 with st.container(horizontal=True, vertical_alignment="center"):
                     _buttons(picture_files(folder.name, picture))
     st.subheader("Report", anchor=False)

@@ -207,7 +207,7 @@ def _relations(service: ServiceClient, thing: str) -> None:
     if not rows:
         st.caption("It is related to nothing. An admin relates things: PUT /v1/graph/ONE/controls/OTHER")
         return
-    st.image(view.graph_svg(rows, thing), width="stretch")
+    st.image(view.graph_svg(rows, thing), width="stretch", alt=f"Relations of {thing}, as in the table below")
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     affected = service.get(f"{path_of('v1', 'graph', thing)}/affected")["affected"]
     if affected:
