@@ -49,10 +49,10 @@ def rejection(payload):
 @settings(max_examples=100)
 def test_reporting_the_delta_empties_it(desired, reported):
     """A device that reports what the delta asks for has nothing left to do."""
-    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1.0).shadow
+    shadow = Shadow().updated({"desired": desired, "reported": reported}, 1.0)[0]
     delta, stamps = shadow.delta()
 
-    assert shadow.updated({"reported": delta}, 2.0).shadow.delta() == ({}, {})
+    assert shadow.updated({"reported": delta}, 2.0)[0].delta() == ({}, {})
     assert delta.keys() == stamps.keys()
 
 
@@ -60,7 +60,7 @@ def test_reporting_the_delta_empties_it(desired, reported):
 @settings(max_examples=100)
 def test_an_update_leaves_the_older_document_as_it_was(first, second):
     """Documents are never mutated, so an older one can be kept at no cost."""
-    shadow = Shadow().updated({"desired": first, "reported": second}, 1.0).shadow
+    shadow = Shadow().updated({"desired": first, "reported": second}, 1.0)[0]
     before = copy.deepcopy(shadow)
     shadow.updated({"desired": second, "reported": first}, 2.0)
     assert shadow == before
@@ -70,7 +70,7 @@ def test_an_update_leaves_the_older_document_as_it_was(first, second):
 @settings(max_examples=100)
 def test_metadata_mirrors_the_state(section):
     """A stamp stands at every leaf or above it, whatever the keys are; an empty object has none."""
-    shadow = Shadow().updated({"desired": section}, 7.0).shadow
+    shadow = Shadow().updated({"desired": section}, 7.0)[0]
     check_mirrored(shadow.state.get("desired", {}), shadow.metadata.get("desired", {}))
 
 
@@ -132,13 +132,13 @@ def test_six_levels_are_accepted():
 )
 def test_values_differ_as_json_values(desired, reported, delta):
     """1 equals 1.0 and true is no number; arrays are compared and reported whole."""
-    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1.0).shadow
+    shadow = Shadow().updated({"desired": {"v": desired}, "reported": {"v": reported}}, 1.0)[0]
     assert shadow.delta()[0].get("v") == delta
 
 
 def test_a_new_object_of_nulls_is_not_stored():
     """Nulls inside a new object are left out, and so is an object that holds nothing else."""
-    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1.0).shadow
+    shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1.0)[0]
     assert shadow.state == {"desired": {"c": {"e": 1}}}
 
 
@@ -281,7 +281,7 @@ def test_a_state_is_refused_exactly_when_it_is_too_long(reports):
     """The length that is allowed is that of the whole state, however many updates it took."""
     twins, plain = shadows(state_limit_bytes=100, has_documents=False), Shadow()
     for report in reports:
-        after = plain.updated({"reported": report}, 1.0).shadow
+        after = plain.updated({"reported": report}, 1.0)[0]
         said = update(twins, {"reported": report})
         assert ("update/rejected" in said) is (after.state_bytes() > 100)
         plain = plain if "update/rejected" in said else after

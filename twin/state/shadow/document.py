@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +15,11 @@ TOMBSTONE: Final = "tombstone"
 SECTIONS: Final = ("desired", "reported")
 
 _ENCODER: Final = msgspec.json.Encoder()
+
+
+Updated: TypeAlias = tuple["Shadow", Any]
+"""A shadow after an update, and the metadata of the update."""
+NO_EXPIRIES: Final[dict[str, float]] = {}
 
 
 class Shadow(Record, frozen=True, kw_only=True, gc=False):
@@ -61,9 +66,10 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
             metadata=stamps,
             desired_version=self.desired_version + ("desired" in sections),
             reported_version=self.reported_version + ("reported" in sections),
+            expiries=NO_EXPIRIES,
             delta_since_s=self.delta_since_s,
         )
-        return Updated(shadow, mark if patch is None else shown)
+        return shadow, mark if patch is None else shown
 
     def is_all_of(self, stamp: Stamp) -> bool:
         """Whether everything in it came with one stamp, which is this very object."""
@@ -102,13 +108,6 @@ class Shadow(Record, frozen=True, kw_only=True, gc=False):
             return 0
         frame = sum(len(section) for section in state) + 4 * len(state) + 1
         return len(_ENCODER.encode(state)) - frame
-
-
-class Updated(NamedTuple):
-    """A shadow after an update, and the metadata of the update."""
-
-    shadow: Shadow
-    metadata: Any
 
 
 class Tombstone(Record, frozen=True, kw_only=True, gc=False):

@@ -119,17 +119,15 @@ def read_update(payload: bytes, settings: ShadowSettings) -> Request:
         request = _REQUEST.decode(payload)
     except (ValueError, RecursionError):
         return _read_strange(payload, settings)
-    return request if _is_usual(request, settings) else _read_strange(payload, settings)
-
-
-def _is_usual(request: Request, settings: ShadowSettings) -> bool:
-    """Whether nothing of a decoded request needs another look."""
     token, state = request.token, request.state
-    if request.version is not None or request.expires_s is not None or request.condition is not None:
-        return False
-    if token is not None and 4 * len(token) > settings.token_limit_bytes:  # it may be in UTF-8
-        return False
-    return state is None or _SECTIONS.issuperset(state)
+    if (
+        request.version is request.condition is None
+        and request.expires_s is None
+        and (token is None or 4 * len(token) <= settings.token_limit_bytes)  # a letter has up to 4 bytes
+        and (state is None or _SECTIONS.issuperset(state))
+    ):
+        return request
+    return _read_strange(payload, settings)
 
 
 def _read_strange(payload: bytes, settings: ShadowSettings) -> Request:
