@@ -35,7 +35,7 @@ from twin.state.shadow import Shadows, ShadowSettings
 from twin.state.twins import Twins
 
 THINGS = 10_000
-UPDATES = 30_000
+UPDATES = 60_000
 DOCUMENT_BYTES = 497
 ROUNDS = 3
 
