@@ -147,6 +147,8 @@ def with_timeline(variant: Variant, happened: Sequence[Mapping[str, Any]]) -> Va
 
     Raises InputError for an entry that cannot be.
     """
+    if not happened:
+        return variant
     timeline = [*variant.scenario.timeline, *map(checked_entry, happened)]
     return replace(
         variant,

@@ -13,12 +13,12 @@ import msgspec
 import yaml
 
 from scenarios.archive import METRICS, RESOLVED, STUDY, read_study
+from scenarios.by_hand import with_timeline
 from scenarios.format import loading
 from scenarios.format.issues import listed, suggestion
 from scenarios.format.loading import Variant
 from scenarios.judging.outcome import Outcome, ending, outcome_of
 from scenarios.judging.runner import Watcher, blueprint_of, uncollected
-from scenarios.proxying import checked_entry
 from scenarios.replaying.document import Replay
 from scenarios.replaying.recorder import Recorder
 from scenarios.results import RequirementResult, VariantResult, decode, encode
@@ -141,15 +141,8 @@ def stored_variant(folder: Path, manifest: Manifest, name: str) -> Variant:
     origin = find(manifest.scenario)
     text = texts[name].removesuffix("\n---\n")
     (found,) = loading.parse(text, catalogue=Vocabulary(), name=str(origin)).variants
-    by_hand = _by_hand(folder / TIMELINE)
-    timeline = [*found.scenario.timeline, *(checked_entry(each) for each in by_hand)]
-    return replace(
-        found,
-        name=name,
-        family=name.partition("[")[0],
-        scenario=found.scenario.model_copy(update={"timeline": timeline}),
-        data={**found.data, "timeline": [*(found.data.get("timeline") or []), *by_hand]},
-    )
+    named = replace(found, name=name, family=name.partition("[")[0])
+    return with_timeline(named, _by_hand(folder / TIMELINE))
 
 
 def _by_hand(path: Path) -> list[dict[str, Any]]:
