@@ -188,7 +188,7 @@ class Connections:
                 flow.last_sent_s = now
             flow.window.send(segment.segment_count, flow.entered_count)
             peer = flow.peer
-            if peer is not None and peer.unanswered:
+            if peer is not None and (peer.unanswered or not peer.is_answered):
                 peer.answer(now)
         links = flow.links
         if links is None:
@@ -443,7 +443,7 @@ class Connections:
             if not flow.is_fixed:
                 if segment.has_been_lost:
                     self._acknowledge_late(segment, flow)
-                flow.advance(segment, timeline.now, flight.size_bytes - TCP_IP_HEADER_BYTES)
+                flow.advance(segment, timeline.now)
             timeline.arrive(flight)
             if flights and flights[0].path.is_arrived:
                 self._hand_over(flow)

@@ -7,7 +7,7 @@ from itertools import takewhile
 from math import inf, isnan, nan
 from typing import Any, TypeAlias
 
-from network.tcp import ACK_AT_ONCE_BYTES, ACK_DELAY_S, DUPLICATES, INITIAL_WINDOW_COUNT, QUICK_ACKS, probe_s
+from network.tcp import ACK_DELAY_S, DUPLICATES, INITIAL_WINDOW_COUNT, probe_s
 from network.topology import Path
 from network.transport import GIVE_UP_S, MOST_RTO_S, Connected
 from network.window import OPEN, Window
@@ -95,19 +95,19 @@ class Flow:
     acks        acknowledgements on their way to the sender: when they are there, how many segments have
                 arrived, how many of them widen the window, and up to where all has arrived
 
+    `is_answered` says that the receiver is one that sends something back at once (Linux's pingpong mode).
     `_partial` is the latest acknowledgement of everything up to a transmission (its number, its time);
-    `_later` are the same of something after a gap.
+    `_later` are the same of something after a gap, with its round trip.
     """
 
     __slots__ = (
         "_has_probe",
         "_is_tail_probe",
         "_later",
+        "_least_s",
         "_losses",
         "_partial",
         "_probe_point",
-        "_quick_count",
-        "_unanswered_bytes",
         "acks",
         "alarm",
         "arrived_s",
@@ -118,6 +118,7 @@ class Flow:
         "due_s",
         "entered_count",
         "flights",
+        "is_answered",
         "is_fixed",
         "last_ack_s",
         "last_sent_s",
@@ -157,17 +158,18 @@ class Flow:
         self.is_fixed = tcp.is_fixed
         self.due_s: float | None = None
         self._has_probe = tcp.has_probe
-        self._later: deque[tuple[int, float]] = deque(maxlen=KNOWN_ACKS)
+        self._later: deque[tuple[int, float, float]] = deque(maxlen=KNOWN_ACKS)
+        self._least_s = inf
         self._partial = (0, inf)
         self._losses = self._probe_point = 0
         self._is_tail_probe = False
-        self._quick_count = QUICK_ACKS
-        self._unanswered_bytes = 0
+        self.is_answered = False
 
     def settle(self, there_s: float, back_s: float) -> None:
         """Expect these delays (s), as a connection does that has known them for long."""
         self.links = None
         self.back_s = back_s if back_s < inf else there_s
+        self._least_s = there_s + back_s
         self.clock.settle(there_s + back_s)
         self.rto_s = self.tcp.rto_s(there_s + back_s)
 
@@ -212,27 +214,31 @@ class Flow:
     def acknowledge_later(self, segment: Segment, now: float) -> None:
         """A message arrived while an earlier one is missing."""
         if self.unanswered:
+            self._acknowledge_late(now)
+        if self.unanswered:
             self.acknowledge(now)
         at_s = now + self.back_s
-        self._later.append((segment.number, at_s))
+        self._later.append((segment.number, at_s, at_s - segment.sent_s))
         self.acks.append((at_s, segment.segment_count, 0, self.entered_count - len(self.flights)))
 
-    def advance(self, segment: Segment, now: float, size_bytes: int) -> None:
-        """The first message missing arrived, and is no longer among the flights. The receiver acknowledges it
-        at once if that fills a gap, if the connection is young, or much has come (__tcp_ack_snd_check).
+    def advance(self, segment: Segment, now: float) -> None:
+        """The first message missing arrived, and is no longer among the flights.
+
+        The receiver acknowledges it at once, unless it is one that answers and this neither fills a gap nor
+        is the second to come (tcp_cleanup_rbuf).
         """
         self.arrived_s, self.arrived_sent_s = now, segment.sent_s
         flights = self.flights
         edge = self.entered_count - len(flights)
         if flights and flights[0].path.is_arrived:
             edge += self._ready_count()
+        if self.unanswered:
+            self._acknowledge_late(now)
         count = segment.segment_count
         sent_s = nan if segment.has_been_lost else segment.sent_s
         self.unanswered.append((now, sent_s, count, count if count == 1 else 0, edge))
-        self._unanswered_bytes += size_bytes
-        is_gap = bool(self._later or self.lost or self.marked)
-        if is_gap or self._quick_count or self._unanswered_bytes > ACK_AT_ONCE_BYTES:
-            self._quick_count -= self._quick_count > 0
+        is_gap = self._later or self.lost or self.marked
+        if is_gap or not self.is_answered or len(self.unanswered) > 1:
             self.acknowledge(now)
         if self.lost or self.marked:
             self._partial = (segment.number, now + self.back_s)
@@ -245,23 +251,24 @@ class Flow:
         return sum(1 for _ in takewhile(_has_arrived, self.flights))
 
     def answer(self, now: float) -> None:
-        """The receiver sends something, and with it the acknowledgement: it is one that answers."""
-        self._quick_count = 0
-        if self.unanswered[0][0] + ACK_DELAY_S <= now:
-            self._acknowledge_late(now)
+        """The receiver sends something, and with it the acknowledgement."""
+        self._acknowledge_late(now)
         if self.unanswered:
             self.acknowledge(now)
+        if now - self.arrived_s < ACK_DELAY_S:
+            self.is_answered = True
 
     def acknowledge(self, now: float) -> None:
         """The receiver acknowledges all that has arrived up to now; the round trip is that of the first."""
         unanswered, at_s = self.unanswered, now + self.back_s
         sent_s = unanswered[0][1]
         if not isnan(sent_s):  # it was sent once
-            self.clock.sample(at_s - sent_s)
+            round_trip_s = at_s - sent_s
+            self.clock.sample(round_trip_s)
+            self._least_s = min(self._least_s, round_trip_s)
         while unanswered and unanswered[0][0] <= now:
             _, _, segment_count, widening_count, edge = unanswered.popleft()
             self.acks.append((at_s, segment_count, widening_count, edge))
-        self._unanswered_bytes = 0
 
     def _acknowledge_late(self, now: float) -> None:
         """Do what the timer of delayed acknowledgements has done up to now."""
@@ -380,14 +387,15 @@ class Flow:
         """
         number, due_s = self._partial
         due_s = min(due_s, segment.own_ack_s) if number > segment.number else segment.own_ack_s
-        later_s = [at_s for number, at_s in self._later if number > segment.number] if self._later else ()
-        if later_s:
+        later = [each for each in self._later if each[0] > segment.number] if self._later else ()
+        if later:
+            _, at_s, round_trip_s = later[0]
             ratio = self.tcp.reordering_ratio
             if ratio is not None:
-                known_s = segment.sent_s + (1 + ratio) * self.clock.srtt_s
-                due_s = min(due_s, max(later_s[0], known_s) if self.window.state == OPEN else later_s[0])
-            if len(later_s) >= DUPLICATES:
-                due_s = min(due_s, later_s[DUPLICATES - 1])
+                known_s = segment.sent_s + round_trip_s + ratio * self._least_s
+                due_s = min(due_s, max(at_s, known_s) if self.window.state == OPEN else at_s)
+            if len(later) >= DUPLICATES:
+                due_s = min(due_s, later[DUPLICATES - 1][1])
         return due_s
 
     @property

@@ -20,8 +20,6 @@ LEAST_THRESHOLD_COUNT = 2  # RFC 5681, tcp_reno_ssthresh
 REORDERING_RATIO = 0.25  # RFC 8985, 6.2: the reordering window is a quarter of the least round trip
 DUPLICATES = 3  # RFC 5681
 ACK_DELAY_S = 0.04  # TCP_DELACK_MIN
-ACK_AT_ONCE_BYTES = 536  # TCP_MSS_DEFAULT: more than a receiver of small segments takes for a full one
-QUICK_ACKS = 16  # TCP_MAX_QUICKACKS
 
 
 class RoundTrip:

@@ -71,6 +71,36 @@ def test_later_messages_tell_of_a_loss_as_soon_as_in_the_kernel(oracle, model, d
     assert real[10:12] == [close(seconds) for seconds in modelled[10:12]]
 
 
+@DELAYS
+def test_two_at_the_end_of_a_stream_are_repaired_by_a_probe_for_the_second(oracle, model, delay_s):
+    """The probe sends the last segment; its acknowledgement, a round trip later, tells of the one before."""
+    order = {"messages": 60, "interval_s": 0.1, "size": 100}
+    real = best(lambda: oracle(delay_s, drop_up=[58, 59]).run(**order)[0])
+
+    modelled = model.stream(**order, delay_s=delay_s, drop_up=[58, 59])
+    assert real[-2:] == [close(seconds) for seconds in modelled[-2:]]
+
+
+@pytest.mark.parametrize("interval_s", [0.05, 0.1, 0.2], ids=lambda seconds: f"{seconds * 1e3:.0f}ms")
+def test_an_acknowledgement_puts_off_the_repair_of_the_last(oracle, model, interval_s):
+    """The last of a stream is lost while those before it are underway."""
+    messages = round(6 / interval_s)  # the kernel's RTTVAR takes some 20 round trips to fall
+    order = {"messages": messages, "interval_s": interval_s, "size": 100}
+    real = best(lambda: oracle(0.125, drop_up=[messages - 1]).run(**order)[0])
+
+    assert real[-1] == close(model.stream(**order, delay_s=0.125, drop_up=[messages - 1])[-1])
+
+
+@pytest.mark.parametrize("losses", [1, 2, 3])
+def test_messages_wait_for_the_window_that_losses_have_narrowed(oracle, model, losses):
+    """A message every 40 ms over 250 ms keeps six underway; each loss halves the window."""
+    drops = [10 + 20 * number for number in range(losses)]
+    order = {"messages": 80, "interval_s": 0.04, "size": 100}
+    real = best(lambda: oracle(0.125, drop_up=drops).run(**order)[0])
+
+    assert sum(real) == close(sum(model.stream(**order, delay_s=0.125, drop_up=drops)))
+
+
 @pytest.mark.parametrize("size", [14_000, 20_000, 100_000, 400_000])
 @DELAYS
 def test_long_messages_wait_for_the_window_as_in_the_kernel(oracle, model, delay_s, size):
