@@ -101,6 +101,7 @@ class Flow:
     """
 
     __slots__ = (
+        "_doubted",
         "_has_probe",
         "_is_tail_probe",
         "_later",
@@ -159,6 +160,7 @@ class Flow:
         self.due_s: float | None = None
         self._has_probe = tcp.has_probe
         self._later: deque[tuple[int, float, float]] = deque(maxlen=KNOWN_ACKS)
+        self._doubted = (0, inf)
         self._least_s = inf
         self._partial = (0, inf)
         self._losses = self._probe_point = 0
@@ -360,13 +362,13 @@ class Flow:
         first = self._first_missing()
         if min(self._timer_due_s(first), first.first_s + GIVE_UP_S) > now + TIES_S:
             return False
-        is_probe = self._may_probe
-        if is_probe:
-            self._probe()
+        is_forced = False
+        if self._may_probe:
+            is_forced = self._probe(now)
         else:
             self._time_out(first, now)
         self.due_s = now + min(self.clock.rto_s * 2**self._losses, MOST_RTO_S)
-        return is_probe
+        return is_forced
 
     def _mark(self, flights: list[Carried]) -> None:
         for flight in flights:
@@ -387,7 +389,7 @@ class Flow:
         """
         number, due_s = self._partial
         due_s = min(due_s, segment.own_ack_s) if number > segment.number else segment.own_ack_s
-        later = [each for each in self._later if each[0] > segment.number] if self._later else ()
+        later = [each for each in self._later if self._tells(segment, *each)] if self._later else ()
         if later:
             _, at_s, round_trip_s = later[0]
             ratio = self.tcp.reordering_ratio
@@ -397,6 +399,11 @@ class Flow:
             if len(later) >= DUPLICATES:
                 due_s = min(due_s, later[DUPLICATES - 1][1])
         return due_s
+
+    def _tells(self, segment: Segment, number: int, at_s: float, round_trip_s: float) -> bool:
+        """Whether this acknowledges something sent later, and nothing that a probe has repeated since."""
+        del round_trip_s
+        return number > segment.number and (number != self._doubted[0] or at_s >= self._doubted[1])
 
     @property
     def _may_probe(self) -> bool:
@@ -415,14 +422,25 @@ class Flow:
         start_s = max(first.sent_s, self.last_sent_s)
         if ack_s > start_s:
             return ack_s + wait_s
-        return min(start_s + wait_s, max(first.sent_s + rto_s, start_s))
+        over_s = first.sent_s + rto_s
+        return min(start_s + wait_s, over_s) if over_s > start_s else start_s + wait_s
 
-    def _probe(self) -> None:
-        """What waits is sent, or else the last segment again (tcp_send_loss_probe)."""
-        self._is_tail_probe = not self.waiting
+    def _probe(self, now: float) -> bool:
+        """What waits is sent, or else the last segment again (tcp_send_loss_probe); False if it is underway.
+
+        For a round trip its arrival then tells nothing of others (tcp_rack_advance).
+        """
         self._probe_point = self._sent + bool(self.waiting)
-        if self._is_tail_probe:
-            self._mark([max(self.lost, key=ordinal_of)])
+        self._is_tail_probe = False
+        if self.waiting:
+            return True
+        tail = next(each for each in reversed(self.flights) if not each.path.is_rider)
+        if tail not in self.lost:
+            self._doubted = (tail.path.number, now + self._least_s)
+            return False
+        self._is_tail_probe = True
+        self._mark([tail])
+        return True
 
     def _time_out(self, first: Segment, now: float) -> None:
         """All is lost but what has just been sent; the next time-out is twice as long."""
