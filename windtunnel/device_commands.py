@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from twin.errors import InputError, MissingEnvironmentError
 
@@ -33,24 +33,41 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add.add_argument(
         "--out", metavar="DIR", help="where the files go (default: devices in the service's DIR)"
     )
+    rotate = actions.add_parser("rotate", help="write a further certificate and key; older ones end later")
+    rotate.add_argument("name")
+    rotate.add_argument(
+        "--out", metavar="DIR", help="where the files go (default: devices in the service's DIR)"
+    )
     revoke = actions.add_parser("revoke", help="let every certificate of a thing hold no longer")
     revoke.add_argument("name")
-    for each in (add, revoke):
+    for each in (add, rotate, revoke):
         each.add_argument(
             "--folder", default=FOLDER, metavar="DIR", help=f"of the service (default: {FOLDER})"
         )
 
 
 def device(options: argparse.Namespace) -> int:
-    """Make a device, or end one."""
-    return _add(options) if options.doing == "add" else _revoke(options)
+    """Make a device, give it a further certificate, or end it."""
+    return {"add": _add, "rotate": _rotate, "revoke": _revoke}[options.doing](options)
 
 
 def _add(options: argparse.Namespace) -> int:
     service = _Api(Path(options.folder))
     fields = {"name": options.name, "type": options.type, "site": options.site}
     service.ask("POST", "/v1/things", {key: text for key, text in fields.items() if text}, allow=CONFLICT)
-    issued = service.ask("POST", "/v1/certificates", {"thing": options.name})
+    _write(options, service, service.ask("POST", "/v1/certificates", {"thing": options.name}))
+    return DONE
+
+
+def _rotate(options: argparse.Namespace) -> int:
+    service = _Api(Path(options.folder))
+    path = f"/v1/things/{quote(options.name, safe='')}/certificates/rotate"
+    _write(options, service, service.ask("POST", path))
+    return DONE
+
+
+def _write(options: argparse.Namespace, service: _Api, issued: Any) -> None:
+    """Write the files, and say how to use them."""
     folder = Path(options.out) if options.out else Path(options.folder) / "devices"
     folder.mkdir(parents=True, exist_ok=True)
     certificate, key = folder / f"{options.name}.pem", folder / f"{options.name}.key"
@@ -65,7 +82,6 @@ def _add(options: argparse.Namespace) -> int:
         f" --cert {certificate} --key {key} -q 1 -t '$aws/things/{options.name}/shadow/update'"
         """ -m '{"state": {"reported": {"note": "hello"}}}'"""
     )
-    return DONE
 
 
 def _revoke(options: argparse.Namespace) -> int:

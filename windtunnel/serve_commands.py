@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from twin.state.types import Types
 
 DONE: Final = 0
+DAY_S: Final = 86_400.0
 INTERRUPTED: Final = 130
 MQTT_PORT: Final = 8883
 API_PORT: Final = 8080
@@ -49,6 +50,35 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_token(commands)
 
 
+def _add_store(serving: argparse.ArgumentParser) -> None:
+    store = serving.add_argument_group("the store")
+    store.add_argument(
+        "--store",
+        default="",
+        metavar="FILE",
+        help="SQLite file, postgresql://... or memory (default: in DIR)",
+    )
+    store.add_argument(
+        "--keep-entries",
+        type=_count,
+        metavar="N",
+        help="keep so many entries of the journal at least, and let older ones go (default: all)",
+    )
+    store.add_argument(
+        "--keep-days",
+        type=_days,
+        metavar="DAYS",
+        help="keep the entries of so many days at least, and let older ones go (default: all)",
+    )
+    store.add_argument(
+        "--on-damage",
+        choices=("restore", "stop"),
+        default="restore",
+        help="a damaged store is set aside and restored from its snapshot, or left as it is, and the service"
+        " does not start (default: restore)",
+    )
+
+
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serving = commands.add_parser(
         "serve",
@@ -57,12 +87,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _folder(serving)
-    serving.add_argument(
-        "--store",
-        default="",
-        metavar="FILE",
-        help="SQLite file, postgresql://... or memory (default: in DIR)",
-    )
+    _add_store(serving)
     serving.add_argument(
         "--rules",
         nargs="+",
@@ -192,14 +217,24 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, unit: str = "seconds") -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0.0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected {unit} above 0, not {text!r}")
     return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    return _seconds(text, "days") * DAY_S
 
 
 # serve ---------------------------------------------------------------------------------------------------
@@ -249,6 +284,7 @@ def _say(what: str) -> None:
 def _serve_options(options: argparse.Namespace) -> ServeOptions:
     from twin.service.mosquitto import BrokerSettings
     from twin.service.running import ServeOptions
+    from twin.state.journal import Retention
     from twin.state.standard import TwinSettings
     from windtunnel import __version__
 
@@ -256,6 +292,8 @@ def _serve_options(options: argparse.Namespace) -> ServeOptions:
     return ServeOptions(
         folder=Path(options.folder),
         store=options.store,
+        retention=Retention(options.keep_entries, options.keep_days),
+        on_damage=options.on_damage,
         target=target,
         probe=probe,
         client_id=options.client_id,

@@ -17,12 +17,14 @@ from twin.live.sinks.opening import worker
 from twin.service.api.application import LOOPBACK, ApiSettings, application
 from twin.service.authority import Authority, write
 from twin.service.mosquitto import BrokerSettings
+from twin.service.opening import OnDamage
 from twin.service.service import TEND_S, Keeps, ServiceSettings, TwinService
+from twin.service.sql_store import Keeping
 from twin.service.stored import opened
 from twin.service.target import Target
 from twin.service.tokens import Keyring, new_token, read_tokens
 from twin.service.web import Tls, WebServer, check_certificate, is_loopback, listening
-from twin.state.journal import Retention, load
+from twin.state.journal import EVERYTHING, Retention, load
 from twin.state.memory_store import MemoryStore
 from twin.state.standard import TwinSettings, standard_twins
 from twin.state.twins import Twins
@@ -43,6 +45,8 @@ class ServeOptions:
 
     folder: Path
     store: str = ""
+    retention: Retention = EVERYTHING
+    on_damage: OnDamage = "restore"
     target: Target | None = None
     probe: Target | None = None
     client_id: str = ""
@@ -238,11 +242,14 @@ class Running:
     def _opened_store(self) -> Keeps:
         store = self.options.store
         if store == MEMORY:
-            return MemoryStore(Retention(entries=MEMORY_ENTRIES))
+            kept_in_memory = self.options.retention.entries or MEMORY_ENTRIES
+            return MemoryStore(Retention(kept_in_memory, self.options.retention.age_s))
         if "://" in store and not store.startswith("postgres"):
             scheme = store.partition("://")[0]
             raise InputError(f"a store is a file, 'memory' or postgresql://..., not {scheme}://")
-        kept, findings = opened(store or str(self.options.folder / "twins.sqlite"))
+        name = store or str(self.options.folder / "twins.sqlite")
+        keeping = Keeping(self.options.retention)
+        kept, findings = opened(name, keeping, on_damage=self.options.on_damage)
         for finding in findings:
             self._report(finding)
         return kept

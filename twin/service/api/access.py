@@ -45,12 +45,55 @@ class NewCertificate(BaseModel):
     valid_s: float = Field(default=YEAR_S, gt=0, le=10 * YEAR_S)
 
 
+class Rotation(BaseModel):
+    """A further certificate: for the key of a signing request (PEM), or with a new key."""
+
+    csr: str | None = Field(default=None, max_length=16_384)
+
+
 def access_routes(service: TwinService, callers: Callers) -> APIRouter:
     """All of it is for admins."""
     router = routes("/v1", "access")
     admin = callers.at_least("admin")
     registry = component(service.twins, Registry)
     provisioning = component(service.twins, Provisioning)
+
+    router.include_router(_certificate_routes(service, callers, provisioning))
+
+    @router.get("/templates", response_class=Json)
+    async def templates(caller: Annotated[Token, Depends(admin)]) -> Json:
+        """What devices with a claim can become."""
+        del caller
+        return Json({"templates": await kept(service.read(lambda e: list(e.records.of(TEMPLATE).values())))})
+
+    @router.put("/templates/{template}", response_class=Json)
+    async def put_template(
+        template: str, document: Document, caller: Annotated[Token, Depends(admin)]
+    ) -> Json:
+        """Make a provisioning template, or change it."""
+        made = read_record({**document, "name": template}, Template)
+        return Json(await kept(service.change(lambda e: provisioning.put_template(made, e, by=caller.name))))
+
+    @router.get("/policies", response_class=Json)
+    async def policies(caller: Annotated[Token, Depends(admin)]) -> Json:
+        """The policies that stand, the shipped ones among them."""
+        del caller
+        return Json({"policies": await kept(service.read(lambda each: list(policies_of(each.records))))})
+
+    @router.put("/policies/{policy}", response_class=Json)
+    async def put_policy(policy: str, document: Document, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """Make a policy, or put it in the place of another of its name."""
+        made = read_record({**document, "name": policy}, Policy)
+        return Json(await kept(service.change(lambda each: registry.put_policy(made, each, by=caller.name))))
+
+    router.include_router(_client_routes(service, callers, registry))
+    router.include_router(_audit_routes(service, callers))
+    return router
+
+
+def _certificate_routes(service: TwinService, callers: Callers, provisioning: Provisioning) -> APIRouter:
+    """Certificates of things and of clients."""
+    router, admin = routes(), callers.at_least("admin")
 
     @router.get("/certificates", response_class=Json)
     async def certificates(caller: Annotated[Token, Depends(admin)], thing: str | None = None) -> Json:
@@ -82,34 +125,35 @@ def access_routes(service: TwinService, callers: Callers) -> APIRouter:
         )
         return Json(await kept(work))
 
-    @router.get("/templates", response_class=Json)
-    async def templates(caller: Annotated[Token, Depends(admin)]) -> Json:
-        """What devices with a claim can become."""
-        del caller
-        return Json({"templates": await kept(service.read(lambda e: list(e.records.of(TEMPLATE).values())))})
+    @router.post("/certificates/{fingerprint}/deactivate", response_class=Json)
+    async def deactivate(fingerprint: str, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """Take the rights of a certificate until it is activated again."""
+        work = service.change(
+            lambda each: provisioning.set_state(fingerprint, "INACTIVE", each, by=caller.name)
+        )
+        return Json(await kept(work))
 
-    @router.put("/templates/{template}", response_class=Json)
-    async def put_template(
-        template: str, document: Document, caller: Annotated[Token, Depends(admin)]
+    @router.post("/certificates/{fingerprint}/activate", response_class=Json)
+    async def activate(fingerprint: str, caller: Annotated[Token, Depends(admin)]) -> Json:
+        """Let a certificate hold that was deactivated, or that waits for it."""
+        work = service.change(
+            lambda each: provisioning.set_state(fingerprint, "ACTIVE", each, by=caller.name)
+        )
+        return Json(await kept(work))
+
+    @router.post("/things/{thing}/certificates/rotate", status_code=201, response_class=Json)
+    async def rotate(
+        thing: str, caller: Annotated[Token, Depends(admin)], asked: Rotation | None = None
     ) -> Json:
-        """Make a provisioning template, or change it."""
-        made = read_record({**document, "name": template}, Template)
-        return Json(await kept(service.change(lambda e: provisioning.put_template(made, e, by=caller.name))))
+        """A further certificate for a thing, with its private key unless a signing request came; those that
+        it has hold on for the overlap, and are inactive then.
+        """
+        authority, csr = _authority(service), None if asked is None else asked.csr
+        issued = await kept(
+            service.change(lambda each: provisioning.rotate(thing, csr, each, by=caller.name))
+        )
+        return Json({**msgspec.to_builtins(issued), "ca_pem": authority.certificate_pem}, 201)
 
-    @router.get("/policies", response_class=Json)
-    async def policies(caller: Annotated[Token, Depends(admin)]) -> Json:
-        """The policies that stand, the shipped ones among them."""
-        del caller
-        return Json({"policies": await kept(service.read(lambda each: list(policies_of(each.records))))})
-
-    @router.put("/policies/{policy}", response_class=Json)
-    async def put_policy(policy: str, document: Document, caller: Annotated[Token, Depends(admin)]) -> Json:
-        """Make a policy, or put it in the place of another of its name."""
-        made = read_record({**document, "name": policy}, Policy)
-        return Json(await kept(service.change(lambda each: registry.put_policy(made, each, by=caller.name))))
-
-    router.include_router(_client_routes(service, callers, registry))
-    router.include_router(_audit_routes(service, callers))
     return router
 
 
