@@ -254,6 +254,18 @@ record(
     "5 % or 1 ms",
 )
 record(
+    "TCP repair of the end of a stream: a probe of the last segment, timers that acknowledgements start anew",
+    "Linux over a TUN link, 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_an_acknowledgement_puts_off_the_repair_of_the_last",
+    "5 % or 1 ms",
+)
+record(
+    "TCP congestion window of small messages after losses",
+    "Linux (Reno) over a TUN link, 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_messages_wait_for_the_window_that_losses_have_narrowed",
+    "5 % or 1 ms",
+)
+record(
     "TCP slow start",
     "Linux over a TUN link, 20 and 125 ms one way",
     "oracle/test_against_the_kernel.py::test_long_messages_wait_for_the_window_as_in_the_kernel",

@@ -1,6 +1,6 @@
 """What TCP costs a message above a datagram over the same four hops: `python tests/benchmarks/transport.py`.
 
-Prints microseconds of processor time a message and exits with 1 if TCP adds more than 3 us.
+Prints microseconds of processor time a message and exits with 1 if TCP adds more than 4 us.
 """
 
 import heapq
@@ -19,7 +19,7 @@ from twin.message import Message
 
 MESSAGES = 20_000
 ROUNDS = 9
-MOST_US = 3.0
+MOST_US = 4.0  # a window, its acknowledgements and their delays cost one of them
 
 
 class Timeline:
