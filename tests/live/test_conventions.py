@@ -380,6 +380,8 @@ class Cloud:
         self.client.loop_start()
 
     def _on_message(self, client, _data, message):
+        if message.retain:  # what somebody left on the broker long ago
+            return
         self.heard.append((message.topic, message.payload))
         if not self.ordered.is_set() and self.order_when in message.topic:
             self.ordered.set()

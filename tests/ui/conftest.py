@@ -122,9 +122,9 @@ def site(tmp_path_factory):
         yield address, folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A real Chromium, headless."""
+    """A real Chromium, headless; ended with the module, because its driver keeps the thread's event loop."""
     from playwright.sync_api import sync_playwright
 
     program = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
