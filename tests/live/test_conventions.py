@@ -468,8 +468,10 @@ def test_things_with_connections_of_their_own_are_born_again_when_the_broker_is_
         births = [number for kind, number in said_of_it if kind == "NBIRTH"]
         assert births[0] == 0
         assert births == sorted(set(births))
-        assert len(births) > 1
-        assert said_of_it[-1] == ("NDEATH", births[-1])
+        death, last = said_of_it[-1]
+        assert death == "NDEATH"
+        assert last > 0  # born again, though perhaps before the host was back to hear of it
+        assert births[-1] <= last
 
 
 @pytest.mark.live
