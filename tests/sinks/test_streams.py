@@ -7,7 +7,7 @@ import pytest
 from losing import record
 
 from twin.errors import InputError
-from twin.live.sinks.influx import point_of
+from twin.live.sinks.influx import points_of
 from twin.live.sinks.opening import opened, worker
 from twin.live.sinks.port import Record, RejectedError
 
@@ -100,9 +100,19 @@ def test_a_bucket_that_is_not_there_is_said_at_the_start(s3_backend):
 )
 def test_a_record_is_a_line(document, line):
     """As the reference of the line protocol has it; the last digits of the time are the key's."""
-    found = point_of(Record("k", "a/b", "s-1", 1.5, document.encode()), "m")
+    (found,) = points_of([Record("k", "a/b", "s-1", 1.5, document.encode())], "m")
 
-    assert found[:-3] == line[:-3]
+    assert found[:-6] == line[:-6]
+
+
+def test_records_of_one_moment_are_different_points():
+    """However many a service takes in at once; sent again, they are the same points."""
+    records = [Record(f"{number}", "t", "s", 1.5, b"1") for number in range(5_000)]
+
+    moments = [line.rsplit(" ", 1)[1] for line in points_of(records, "m")]
+
+    assert len(set(moments)) == 5_000
+    assert [line.rsplit(" ", 1)[1] for line in points_of(records, "m")] == moments
 
 
 def test_two_records_of_one_moment_stay_two(influx_backend):

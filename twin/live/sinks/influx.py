@@ -1,7 +1,8 @@
 """InfluxDB's line protocol over HTTP: InfluxDB 1, 2 and 3, QuestDB, VictoriaMetrics; no client package.
 
-A point is told from another by its measurement, tags and time. The last three digits of the time, in
-nanoseconds, come from the record's key: two records of one microsecond stay two, one sent twice stays one.
+A point is told from another by its measurement, tags and time. What a service takes in at once has one time:
+so the time is kept to the millisecond, and its last six digits, in nanoseconds, come from the record's key.
+Records of one moment stay as many, and one sent twice stays one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ REJECTED_CODES: Final = (400, 413, 422)
 REFUSED_CODES: Final = (401, 403)
 TAG: Final = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "_", "\r": "_", "\t": "\\t", "\\": "/"})
 TEXT: Final = str.maketrans({'"': '\\"', "\\": "\\\\"})
-MICROSECONDS: Final = 1_000_000
+MILLISECONDS: Final = 1_000
+KEYS: Final = 1_000_000
+"""Nanoseconds of a millisecond, which tell records of one moment apart."""
 
 
 @dataclass(slots=True)
@@ -53,7 +56,7 @@ class InfluxSink:
         """One request a batch."""
         where = self.address
         measurement = where.options.get("measurement", MEASUREMENT)
-        body = "\n".join(point_of(each, measurement) for each in records).encode()
+        body = "\n".join(points_of(records, measurement)).encode()
         if org := where.options.get("org"):
             query = {"org": org, "bucket": where.name, "precision": "ns"}
             status, text = self._ask("POST", f"/api/v2/write?{urlencode(query)}", body)
@@ -94,8 +97,21 @@ class InfluxSink:
         return {}
 
 
-def point_of(record: Record, measurement: str) -> str:
-    """A record as a line: thing and topic are tags, the leaves of its document fields, its key one more.
+def points_of(records: Sequence[Record], measurement: str) -> Iterator[str]:
+    """The lines of a batch; where two would be one point, the later one is a nanosecond on."""
+    taken: set[tuple[str, str, int]] = set()
+    for record in records:
+        moment = int(record.at_s * MILLISECONDS) * KEYS + zlib.crc32(record.key.encode()) % KEYS
+        while (record.thing, record.topic, moment) in taken:
+            moment += 1
+        taken.add((record.thing, record.topic, moment))
+        yield f"{_point(record, measurement)} {moment}"
+
+
+def _point(record: Record, measurement: str) -> str:
+    """A record as a line without its time: thing and topic are tags, the leaves of its document fields.
+
+    Its key is one field more.
 
     JSON does not tell 1 from 1.0, so every number is a float: a field must not change its type.
     """
@@ -111,8 +127,7 @@ def point_of(record: Record, measurement: str) -> str:
     fields = {name: value for name, value in _leaves(document, "") if name != "key"}
     written = ",".join(f"{_tag(name)}={value}" for name, value in fields.items())
     key = f"key={_text(record.key)}"
-    moment = int(record.at_s * MICROSECONDS) * 1000 + zlib.crc32(record.key.encode()) % 1000
-    return f"{_tag(measurement)}{tags} {f'{written},{key}' if written else key} {moment}"
+    return f"{_tag(measurement)}{tags} {f'{written},{key}' if written else key}"
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
