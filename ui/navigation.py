@@ -45,9 +45,7 @@ def pages(first: str = HOME) -> dict[str, list[Any]]:
 
 def link(module: str, label: str, **query: str) -> None:
     """A link to another page, with what it is to show."""
-    entry = next((entry for entry in ENTRIES if entry.module == module), None)
-    if entry is None:
-        return
+    entry = next(entry for entry in ENTRIES if entry.module == module)
     st.page_link(
         _page(entry, is_first=module == HOME), label=label, icon=entry.icon, query_params=query or None
     )
