@@ -173,7 +173,7 @@ def provide_node_packages() -> None:
     """Install the broker for Node.js that some tests hold us against, where there is npm."""
     folder, npm = ROOT / ".venv" / "node", shutil.which("npm")
     if npm is None:
-        print(f"dev.py: without npm a test of the broker {NODE_PACKAGES[0]} is passed over", file=sys.stderr)
+        print(f"dev.py: without npm the tests that need {NODE_PACKAGES[0]} will fail", file=sys.stderr)
     elif not (folder / "node_modules" / "sparkplug-payload").is_dir():
         options = ["--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix", str(folder)]
         check([npm, "install", *options, *NODE_PACKAGES])

@@ -46,21 +46,8 @@ class Archive:
         names = plan.variants or [variant.name for variant in scenario.variants]
         for name in names:
             scenario.variant(name)
-        manifest = Manifest(
-            run="",
-            title=scenario.title,
-            state="running",
-            scenario=str(scenario.path),
-            scenario_hash=scenario.hash,
-            version=package_version(PRODUCT),
-            python=platform.python_version(),
-            packages={name: package_version(name) for name in PACKAGES},
-            host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            process=os.getpid(),
-            started="",
-            seed=_first_seed(scenario, plan),
-            variants=list(names),
-        )
+        seed = _first_seed(scenario, plan)
+        manifest = new_manifest(scenario.title, str(scenario.path), scenario.hash, seed, names)
         folder = store.begin(manifest)
         archive = cls(store, manifest, folder, scenario, time.monotonic())
         archive.keep_scenario([variant for variant in scenario.variants if variant.name in names])
@@ -104,6 +91,27 @@ class Archive:
     def discard(self) -> None:
         """Leave nothing of a run that could not begin."""
         self.store.remove(self.manifest.run)
+
+
+def new_manifest(
+    title: str, scenario: str, scenario_hash: str, seed: int, variants: Sequence[str]
+) -> Manifest:
+    """That of a run which begins now, in this process; the store gives it its name and date."""
+    return Manifest(
+        run="",
+        title=title,
+        state="running",
+        scenario=scenario,
+        scenario_hash=scenario_hash,
+        version=package_version(PRODUCT),
+        python=platform.python_version(),
+        packages={name: package_version(name) for name in PACKAGES},
+        host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        process=os.getpid(),
+        started="",
+        seed=seed,
+        variants=list(variants),
+    )
 
 
 def metrics_text(runs: Sequence[VariantRun]) -> bytes:

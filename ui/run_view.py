@@ -92,6 +92,12 @@ def _going(folder: Path, manifest: Manifest) -> Going:
     return Going(manifest.run, manifest.title, is_watched, share, text)
 
 
+def of_process(root: Path, manifests: Sequence[Manifest], process: int) -> dict[str, Any]:
+    """How far the run is that goes on in this process; empty while it has none yet."""
+    found = next((each for each in manifests if each.state == "running" and each.process == process), None)
+    return {} if found is None else progress(root / found.run)
+
+
 def progress(folder: Path) -> dict[str, Any]:
     """How far a run is, as it says itself; empty where it has not said anything yet."""
     return _read(folder / PROGRESS)

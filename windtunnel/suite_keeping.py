@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from scenarios.archive import PACKAGES, PRODUCT, package_version
+from scenarios.archive import PROGRESS, new_manifest
 from scenarios.results import encode
 from scenarios.store import Manifest, Store, write
 from scenarios.suites import JUNIT, SUITE, Case, Outcome, Suite
 
 TITLE: Final = "Suite"
-PROGRESS: Final = "progress.json"
 LONGEST_TEXT: Final = 20_000
 
 
@@ -99,18 +96,5 @@ def _title(case: Case) -> str:
 
 
 def _manifest(arguments: list[str]) -> Manifest:
-    return Manifest(
-        run="",
-        title=TITLE,
-        state="running",
-        scenario=" ".join(arguments),
-        scenario_hash=hashlib.sha256(" ".join(arguments).encode()).hexdigest(),
-        version=package_version(PRODUCT),
-        python=platform.python_version(),
-        packages={name: package_version(name) for name in PACKAGES},
-        host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        process=os.getpid(),
-        started="",
-        seed=0,
-        variants=[],
-    )
+    called = " ".join(arguments)
+    return new_manifest(TITLE, called, hashlib.sha256(called.encode()).hexdigest(), 0, [])

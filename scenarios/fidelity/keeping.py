@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from scenarios.archive import PACKAGES, PRODUCT, REPORT, package_version
+from scenarios.archive import REPORT, new_manifest
 from scenarios.fidelity.page import page
 from scenarios.fidelity.running import Fidelity
 from scenarios.results import decode, encode
-from scenarios.store import Manifest, Store, write
+from scenarios.store import Store, write
 from twin.errors import InputError
 
 FIDELITY: Final = "fidelity.json"
@@ -21,23 +19,10 @@ FIDELITY: Final = "fidelity.json"
 
 def keep(root: Path, found: Fidelity) -> Path:
     """Write the report and its data as a run below `root`; returns its folder."""
-    manifest = Manifest(
-        run="",
-        title=f"Fidelity of {found.title}",
-        state="running",
-        scenario=found.scenario,
-        scenario_hash=f"{found.seed:04x}",
-        version=package_version(PRODUCT),
-        python=platform.python_version(),
-        packages={name: package_version(name) for name in PACKAGES},
-        host=found.host,
-        process=os.getpid(),
-        started="",
-        seed=found.seed,
-        variants=[found.variant],
-        wall_s=found.duration_s,
-        verdicts={"fidelity": found.comparison.verdict},
-    )
+    title = f"Fidelity of {found.title}"
+    manifest = new_manifest(title, found.scenario, f"{found.seed:04x}", found.seed, [found.variant])
+    manifest.host, manifest.wall_s = found.host, found.duration_s
+    manifest.verdicts = {"fidelity": found.comparison.verdict}
     store = Store(root)
     folder = store.begin(manifest)
     write(folder / FIDELITY, encode(found))

@@ -9,7 +9,6 @@ A folder with a task and without an end can be gone on with.
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from scenarios.archive import PACKAGES, PRODUCT, PROGRESS, REPORT, RESOLVED, package_version
+from scenarios.archive import PRODUCT, PROGRESS, REPORT, RESOLVED, new_manifest, package_version
 from scenarios.format.loading import ScenarioFile
 from scenarios.results import decode, encode
 from scenarios.store import Manifest, State, Store, is_alive, write
@@ -69,21 +68,8 @@ class SweepArchive:
     def open(cls, root: Path, scenario: ScenarioFile, task: Task) -> SweepArchive:
         """Make the folder, which says that the sweep is going on."""
         store = Store(root)
-        manifest = Manifest(
-            run="",
-            title=f"{scenario.title}: {' and '.join(each.key for each in task.inputs)}",
-            state="running",
-            scenario=str(scenario.path),
-            scenario_hash=scenario.hash,
-            version=package_version(PRODUCT),
-            python=platform.python_version(),
-            packages={name: package_version(name) for name in PACKAGES},
-            host=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-            process=os.getpid(),
-            started="",
-            seed=task.seed,
-            variants=[task.variant],
-        )
+        title = f"{scenario.title}: {' and '.join(each.key for each in task.inputs)}"
+        manifest = new_manifest(title, str(scenario.path), scenario.hash, task.seed, [task.variant])
         folder = store.begin(manifest)
         write(folder / TASK, msgspec.json.format(encode(task)))
         variant = scenario.variant(task.variant)

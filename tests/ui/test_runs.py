@@ -1,14 +1,17 @@
 """Stored runs, suites and their reports."""
 
+import os
+
 import pytest
 
-from scenarios.archive import Archive
+from scenarios.archive import Archive, new_manifest
 from scenarios.judging.runner import Plan, simulate
 from scenarios.report.pictures import pictures
 from scenarios.shipped import load
 from scenarios.store import Store
 from scenarios.suites import Case, Suite, as_text
 from ui.results_view import png, rows
+from ui.run_view import of_process, share_done
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -137,3 +140,15 @@ def test_a_report_is_downloaded_and_opens_offline(stored, site, chromium, tab, t
     assert stored[2].scenario_title in offline.inner_text("h1")
     assert len(asked) == 1
     offline.context.close()
+
+
+def test_a_suite_that_runs_says_how_far_it_is(tmp_path):
+    """As its own folder has it, found by its process."""
+    store = Store(tmp_path)
+    folder = store.begin(new_manifest("Suite", "designs", "abcd", 0, []))
+    (folder / "progress.json").write_text('{"done": 3, "planned": 12}')
+
+    state = of_process(store.root, store.list(), os.getpid())
+
+    assert share_done(state) == 0.25
+    assert of_process(store.root, store.list(), os.getpid() + 1) == {}

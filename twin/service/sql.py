@@ -9,6 +9,7 @@ rest. Whoever reads adds to them what the journal has since.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -76,19 +77,19 @@ MOST_PIECES: Final = 256
 """Pieces of the journal that are read at once: few at first, as they may be long."""
 
 
-class SqlHistory:
+class SqlHistory(ABC):
     """Reads a store through SQL; a subclass says how a query is put."""
 
     join: str
     """Joins a table to the one named before it, which the database is to look into first."""
 
+    @abstractmethod
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of an answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scan(self, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """The rows of a long answer, a part at a time."""
-        raise NotImplementedError
 
     def about(self, name: str) -> float | None:
         """A figure of the store as a whole."""
@@ -218,17 +219,17 @@ class SqlHistory:
                     standing.pop((entry.kind, entry.key), None)
         return standing
 
+    @abstractmethod
     def one_moment(self) -> AbstractContextManager[None]:
         """Several queries that see the store as it is at one moment."""
-        raise NotImplementedError
 
+    @abstractmethod
     def snapshots(self) -> list[Mark]:
         """The snapshots, oldest first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def snapshot_rows(self, snapshot: int) -> Iterator[Row]:
         """Every record as a snapshot has it."""
-        raise NotImplementedError
 
     def outbox(self) -> list[Outgoing]:
         """What has not been settled, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -141,13 +142,13 @@ class SqlStore(SqlHistory):
 
     # for a subclass --------------------------------------------------------------------------------------
 
+    @abstractmethod
     def write(self, statements: Statements) -> None:
         """Carry out all statements durably, or none of them and raise StoreError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take_snapshot(self) -> None:
         """Keep all records as they stand; raise StoreError if that fails."""
-        raise NotImplementedError
 
     def follow(self, plan: Plan) -> None:
         """A commit was kept."""

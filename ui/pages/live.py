@@ -20,6 +20,7 @@ from scenarios.shipped import load
 from scenarios.store import Manifest, Store
 from twin.errors import InputError
 from ui import live_view, shelf
+from ui.choosing import chosen_run
 from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
@@ -230,15 +231,7 @@ def _results() -> None:
     if not found:
         st.info("No live run yet.", icon=":material/sensors:")
         return
-    names = [each.run for each in found]
-    asked = st.query_params.get("run")
-    chosen = st.selectbox(
-        "Run",
-        names,
-        index=names.index(asked) if asked in names else 0,
-        format_func=lambda name: _title(found[names.index(name)]),
-    )
-    st.query_params["run"] = chosen
+    chosen = chosen_run("Run", found, _title)
     try:
         comparison = read_fidelity(store.root / chosen)
         if comparison is not None:

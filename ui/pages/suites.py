@@ -10,10 +10,12 @@ import streamlit as st
 from scenarios.store import Manifest, Store
 from scenarios.suites import JUNIT, Suite, read_suite
 from twin.errors import InputError
+from ui.choosing import chosen_run
 from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
 from ui.results_view import kind_of
+from ui.run_view import of_process, share_done
 from ui.settings import settings
 from ui.verdicts import badges, worded
 
@@ -33,15 +35,7 @@ def page() -> None:
     if not found:
         st.info("No suite has been run yet.", icon=":material/checklist:")
         return
-    names = [each.run for each in found]
-    asked = st.query_params.get("run")
-    chosen = st.selectbox(
-        "Suite",
-        names,
-        index=names.index(asked) if asked in names else 0,
-        format_func=lambda name: _title(found[names.index(name)]),
-    )
-    st.query_params["run"] = chosen
+    chosen = chosen_run("Suite", found, _title)
     try:
         suite = read_suite(store.root / chosen)
     except InputError as error:
@@ -86,7 +80,10 @@ def _going_on() -> None:
 
 def _progress(job: Job) -> None:
     bar, button = st.columns([8, 1.2], vertical_alignment="center")
-    bar.progress(0.0 if job.state == "waiting" else 0.5, text=f"{job.label} {job.number}: {job.state}")
+    store = Store(settings().runs)
+    state = of_process(store.root, store.list(), job.process.pid) if job.process else {}
+    done = f", {state['done']} of {state['planned']} cases" if state.get("planned") else ""
+    bar.progress(share_done(state), text=f"{job.label} {job.number}: {job.state}{done}")
     if button.button("Cancel", key=f"cancel {job.number}", width="stretch"):
         job.cancel()
 
