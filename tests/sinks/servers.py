@@ -1,6 +1,5 @@
 """Real backends as children of the tests: frozen, killed, started again, stopped by their process group."""
 
-import base64
 import json
 import os
 import shutil
@@ -12,7 +11,6 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-import uuid
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +20,7 @@ import postgres
 START_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 COPY = "mvn -f tests/sinks/kafka.pom.xml dependency:copy-dependencies -DoutputDirectory=$PWD/.venv/kafka"
+CLUSTER = "d2luZHR1bm5lbC10ZXN0cw"  # 16 bytes in Base64, as Kafka wants them
 
 
 def _children(pid):
@@ -370,8 +369,8 @@ class Kafka(Server):
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
             "offsets.topic.num.partitions=1\ngroup.initial.rebalance.delay.ms=0\nnum.partitions=3\n"
         )
-        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        command = self.java("kafka.tools.StorageTool", "format", "-t", name, "-c", "server.properties")
+        # A fixed name of the cluster: one in 64 random ones begins with a dash and is taken for an option.
+        command = self.java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", "server.properties")
         subprocess.run(command, check=True, timeout=60, capture_output=True, cwd=self.folder)
 
     def java(self, *arguments):
