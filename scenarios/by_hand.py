@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 
 import yaml
 
-from network.carrier import Network
 from network.faults import Fault
 from scenarios.format import schema
 from scenarios.format.issues import suggestion
@@ -31,31 +30,22 @@ Told = Callable[[float, str], None]
 
 
 class Ground(Protocol):
-    """Where a fault acts: on the kernel's own network and nodes, or on links that are elsewhere."""
+    """Where a fault acts besides the kernel's own network and nodes: on links that are elsewhere."""
 
-    def network(self, entry: schema.TimelineEntry) -> Network:
-        """The network that carries what the fault hits."""
+    def placed(self, number: int, entry: schema.TimelineEntry, fault: Fault) -> Fault:
+        """The fault of the kernel's network, and with it what it is elsewhere; `number` names its streams.
+
+        Raises InputError for a fault that cannot be there.
+        """
         ...
 
-    def placed(self, entry: schema.TimelineEntry, fault: Fault) -> Fault:
-        """The fault, as it is to be begun from the kernel's thread."""
-        ...
 
-
-@dataclass(frozen=True, slots=True)
 class Here:
     """Everything is simulated: the kernel's network carries all."""
 
-    assembly: Assembly
-
-    def network(self, entry: schema.TimelineEntry) -> Network:
-        """The kernel's."""
-        del entry
-        return self.assembly.network
-
-    def placed(self, entry: schema.TimelineEntry, fault: Fault) -> Fault:
+    def placed(self, number: int, entry: schema.TimelineEntry, fault: Fault) -> Fault:
         """As it is."""
-        del entry
+        del number, entry
         return fault
 
 
@@ -131,11 +121,9 @@ class ByHand:
         scenario = self.assembly.scenario
         number = len(scenario.timeline) + len(self.happened) + 1
         streams = self.assembly.kernel.streams
-        network = self.ground.network(entry)
-        aim = Aim(entry, scenario, network, self.fleets, streams.stream(f"timeline {number}", "choice"))
-        is_here = network is self.assembly.network
-        fault = fault_of(number, entry, aim, streams, self.assembly.hosts if is_here else None)
-        return self.ground.placed(entry, fault)
+        choice = streams.stream(f"timeline {number}", "choice")
+        aim = Aim(entry, scenario, self.assembly.network, self.fleets, choice)
+        return self.ground.placed(number, entry, fault_of(number, entry, aim, streams, self.assembly.hosts))
 
     def _end_by_itself(self, name: str, fault: Fault) -> None:
         fault.end(self.now_s)

@@ -9,15 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from network.carrier import Network
 from network.faults import Fault
 from scenarios.by_hand import Standing, Told, seconds
 from scenarios.format import schema
-from scenarios.format.fault_vocabulary import FAULT_FORMS
 from scenarios.run_control import KILL, RunControl
 from scenarios.wiring.assembly import Assembly
-from scenarios.wiring.packet_level import PacketLevel
-from scenarios.wiring.wire_level import LinkLevel, WireLevel
+from scenarios.wiring.wire_level import LinkLevel, is_of_links
 from twin.errors import InputError
 from twin.kernel.behaviour import NodeId
 from twin.live.pacer import SocketPacer
@@ -28,28 +25,32 @@ CRASH: Final = "crash"
 
 @dataclass(frozen=True, slots=True)
 class OnTheWire:
-    """Faults of links act where the links to a real broker are: on the proxy's network, if there is one."""
+    """Faults of links act, besides the kernel's, where the links to a real broker are."""
 
-    assembly: Assembly
     level: LinkLevel
 
-    def network(self, entry: schema.TimelineEntry) -> Network:
-        """The proxy's for links, the kernel's for all else."""
-        if not _is_of_links(entry):
-            return self.assembly.network
-        if isinstance(self.level, PacketLevel):
-            raise InputError("faults of links by hand work on --links in-driver and proxy")
-        return self.level.network if isinstance(self.level, WireLevel) else self.assembly.network
-
-    def placed(self, entry: schema.TimelineEntry, fault: Fault) -> Fault:
-        """Begun on the proxy's own thread, if it acts there."""
-        if isinstance(self.level, WireLevel) and _is_of_links(entry):
-            return self.level.on_its_thread(fault)
-        return fault
+    def placed(self, number: int, entry: schema.TimelineEntry, fault: Fault) -> Fault:
+        """On both, as a fault of the timeline does."""
+        there = self.level.fault(number, entry) if is_of_links(entry) else None
+        return fault if there is None else _Both(fault, there)
 
 
-def _is_of_links(entry: schema.TimelineEntry) -> bool:
-    return FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """One fault in two places."""
+
+    here: Fault
+    there: Fault
+
+    def begin(self, now: float) -> None:
+        """Begin: first there, where it may be refused."""
+        self.there.begin(now)
+        self.here.begin(now)
+
+    def end(self, now: float) -> None:
+        """End."""
+        self.there.end(now)
+        self.here.end(now)
 
 
 class LiveControl(RunControl):
@@ -64,7 +65,8 @@ class LiveControl(RunControl):
         brokers: Mapping[NodeId, RunningBroker],
         told: Told,
     ) -> None:
-        super().__init__(assembly, pacer, fleets, OnTheWire(assembly, level), told)
+        super().__init__(assembly, pacer, fleets, OnTheWire(level), told)
+        self.level = level
         self.brokers = brokers
 
     def kill(self, what: str) -> dict[str, Any]:
@@ -85,7 +87,8 @@ class LiveControl(RunControl):
         node, broker = self._ours(what)
         if broker.pid:
             self.kill(node)
-        broker.child.start()  # type: ignore[union-attr]
+        with self.level.way("", node).within():  # where it stood before
+            broker.child.start()  # type: ignore[union-attr]
         standing = self.hand.standing.pop(f"{KILL} {node}")
         standing.record["for"] = seconds(self._now_s - standing.began_s)
         self.told(self._now_s, f"{broker.name} is back")

@@ -18,7 +18,7 @@ class WatchControl(RunControl):
     """Everything is simulated, so that faults act here, and time may go faster."""
 
     def __init__(self, run: Running, told: Told) -> None:
-        super().__init__(run.assembly, run.pacer, run.fleets, Here(run.assembly), told)
+        super().__init__(run.assembly, run.pacer, run.fleets, Here(), told)
 
     @property
     def actions(self) -> dict[str, Callable[[str], Any]]:

@@ -7,15 +7,18 @@ between them, by the links and faults of the scenario, with the run's seed.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from network.carrier import Network
+from network.faults import Fault
 from network.topology import Topology
 from network.wire.packets import (
     MOST_CLIENTS,
@@ -28,8 +31,9 @@ from scenarios.format import loading, schema
 from scenarios.format.loading import Variant
 from scenarios.wiring.linking import build_topology
 from scenarios.wiring.members import Member, members_of, scenes_of
+from scenarios.wiring.timeline import Aim
 from scenarios.wiring.vocabulary import Vocabulary
-from scenarios.wiring.wire_level import Direct, link_faults, linked, schedule
+from scenarios.wiring.wire_level import Direct, is_of_links, link_fault, link_faults, linked, schedule
 from twin.errors import InputError, MissingEnvironmentError
 from twin.kernel.behaviour import NodeId
 from twin.kernel.ports import Carrier
@@ -39,6 +43,10 @@ from twin.live.wires import Way
 READY: Final = "ready"
 READY_S: Final = 20.0
 STOP_S: Final = 3.0
+READ_BYTES: Final = 65_536
+OF_CONNECTIONS: Final = frozenset({"conn_reset", "conn_stall", "slow_close", "limit_data"})
+"""Faults that end connections, which here are the kernel's own."""
+BEGIN, END = "begin", "end"
 
 
 class PacketGround:
@@ -76,6 +84,12 @@ class PacketLevel:
             )
         self._broker = broker
         self._ground = ground
+        self._scenario, self._seed = variant.scenario, seed
+        self._network = Network(topology)
+        self._fleets = _fleets(members)
+        for number, entry in enumerate(variant.scenario.timeline, start=1):
+            if is_of_links(entry):
+                self._check(number, entry)
         self.lost: dict[str, int] = {}
         self._addresses = {node: client_address(number) for number, node in enumerate(nodes)}
         plan = {
@@ -108,6 +122,12 @@ class PacketLevel:
         source = self._addresses.get(node)
         return Way(within=self._ground.beyond) if source is None else Way(source=source)
 
+    def fault(self, number: int, entry: schema.TimelineEntry) -> Fault:
+        """A fault that the process begins and ends when it is told."""
+        self._check(number, entry)
+        fields = entry.model_dump(mode="json", exclude_unset=True)
+        return _Told(self._say, number, fields)
+
     def start(self) -> None:
         """The timeline begins now."""
         self._say({"began_s": time.monotonic()})
@@ -121,43 +141,135 @@ class PacketLevel:
             said, _ = self._process.communicate()
         self.lost = json.loads(said.splitlines()[-1]) if said.strip() else {}
 
+    def _check(self, number: int, entry: schema.TimelineEntry) -> None:
+        """Raise InputError for a fault that hits nothing, or ends connections to the broker."""
+        link_fault(number, entry, self._scenario, self._network, self._fleets, Streams(self._seed))
+        if entry.fault not in OF_CONNECTIONS:
+            return
+        choice = Streams(self._seed).stream(f"timeline {number}", "choice")
+        aim = Aim(entry, self._scenario, self._network, self._fleets, choice)
+        if any(self._broker in {link.source, link.to} for link in aim.links()):
+            raise InputError(
+                f"{entry.fault!r} ends connections, and with --links tun they are the operating system's own;"
+                " use --links proxy"
+            )
+
     def _say(self, what: dict[str, Any]) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(what) + "\n")
-            self._process.stdin.flush()
+        try:
+            if self._process.stdin is not None:
+                self._process.stdin.write(json.dumps(what) + "\n")
+                self._process.stdin.flush()
+        except OSError:
+            raise MissingEnvironmentError("the process that moves packets has ended") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A fault of the process that moves packets: it is told when to begin and when to end."""
+
+    say: Callable[[dict[str, Any]], None]
+    number: int
+    fields: dict[str, Any]
+
+    def begin(self, now: float) -> None:
+        """Begin soon."""
+        del now
+        self.say({BEGIN: self.number, "fault": self.fields})
+
+    def end(self, now: float) -> None:
+        """End soon."""
+        del now
+        self.say({END: self.number})
 
 
 # the process that moves packets ------------------------------------------------------------------------
 
 
-def _moved(plan: dict[str, Any]) -> tuple[PacketLink, schema.Scenario, Streams, dict[str, list[NodeId]]]:
+@dataclass(slots=True)
+class _Orders:
+    """What the run says: when the timeline began, and which faults begin and end by hand."""
+
+    link: PacketLink
+    scenario: schema.Scenario
+    streams: Streams
+    fleets: dict[str, list[NodeId]]
+    lines: _Lines
+    faults: list[tuple[schema.TimelineEntry, Fault]] = field(init=False)
+    standing: dict[int, Fault] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the timeline's faults."""
+        self.faults = link_faults(self.scenario, self.link.network, self.fleets, self.streams)
+
+    def take(self) -> None:
+        """Do what can be read; stop at the end."""
+        for line in self.lines.come():
+            self._do(json.loads(line))
+        if self.lines.is_over:
+            self.link.stop()
+
+    def _do(self, order: dict[str, Any]) -> None:
+        now_s = self.link.timeline.now
+        if END in order:
+            self.standing.pop(order[END]).end(now_s)
+        elif BEGIN in order:
+            entry = schema.TimelineEntry.model_construct(**order["fault"])  # it has been checked
+            number = order[BEGIN]
+            fault = link_fault(number, entry, self.scenario, self.link.network, self.fleets, self.streams)
+            self.standing[number] = fault
+            fault.begin(now_s)
+        else:
+            schedule(self.faults, self.scenario.run.duration_s, self.link, order["began_s"])
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The lines of a file as they come: none may wait in a buffer that `select` does not see."""
+
+    file: int
+    is_over: bool = field(init=False, default=False)
+    _rest: bytes = field(init=False, default=b"")
+
+    def come(self) -> list[bytes]:
+        """Those that are whole after one read, which may wait."""
+        data = os.read(self.file, READ_BYTES)
+        self.is_over = not data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return lines
+
+    def first(self) -> bytes:
+        """The first line; nothing may follow before it is answered."""
+        while not self.is_over:
+            for line in self.come():
+                return line
+        return b"{}"
+
+
+def _fleets(members: Sequence[Member]) -> dict[str, list[NodeId]]:
+    """The devices of each fleet."""
+    fleets: dict[str, list[NodeId]] = {}
+    for member in members:
+        fleets.setdefault(member.fleet, []).append(member.node)
+    return fleets
+
+
+def _orders(plan: dict[str, Any], lines: _Lines) -> _Orders:
     folder = Path(plan["folder"])
     scenario = loading.parse(plan["text"], catalogue=Vocabulary(), name="resolved").variants[0].scenario
     members = members_of(scenario, scenes_of(scenario, folder))
     streams = Streams(plan["seed"])
     topology: Topology = build_topology(scenario, members, streams, folder)
     link = PacketLink(Network(topology), tuple(plan["files"]), plan["nodes"], plan["broker"])
-    fleets: dict[str, list[NodeId]] = {}
-    for member in members:
-        fleets.setdefault(member.fleet, []).append(member.node)
-    return link, scenario, streams, fleets
+    return _Orders(link, scenario, streams, _fleets(members), lines)
 
 
 def main() -> None:
-    """Read the plan, move packets, begin the timeline when told, and stop at the end of the input."""
-    link, scenario, streams, fleets = _moved(json.loads(sys.stdin.readline()))
-    faults = link_faults(scenario, link.network, fleets, streams)
-
-    def order() -> None:
-        line = sys.stdin.readline()
-        if line:
-            schedule(faults, scenario.run.duration_s, link, json.loads(line)["began_s"])
-        else:
-            link.stop()
-
+    """Read the plan, move packets, do what is ordered, and stop at the end of the input."""
+    lines = _Lines(sys.stdin.fileno())
+    orders = _orders(json.loads(lines.first()), lines)
     print(READY, flush=True)
-    link.run(sys.stdin.fileno(), order)
-    print(json.dumps(link.lost), flush=True)
+    orders.link.run(lines.file, orders.take)
+    print(json.dumps(orders.link.lost), flush=True)
 
 
 if __name__ == "__main__":

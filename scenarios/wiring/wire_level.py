@@ -62,6 +62,13 @@ class LinkLevel(Protocol):
         """How a node reaches a real broker."""
         ...
 
+    def fault(self, number: int, entry: schema.TimelineEntry) -> Fault | None:
+        """A fault of links to begin by hand from the run's thread; None where the kernel's own acts.
+
+        `number` names its random streams. Raises InputError for one that cannot be here.
+        """
+        ...
+
     def start(self) -> None:
         """The run begins now, and its timeline."""
         ...
@@ -82,6 +89,11 @@ class InDriver:
         """Straight on."""
         del node, broker
         return STRAIGHT
+
+    def fault(self, number: int, entry: schema.TimelineEntry) -> Fault | None:
+        """The kernel's."""
+        del number, entry
+        return None
 
     def start(self) -> None:
         """The kernel does it."""
@@ -110,8 +122,9 @@ class WireLevel:
 
     def __init__(self, blueprint: Blueprint, seed: int, brokers: Mapping[NodeId, Address]) -> None:
         self._scenario = blueprint.scenario
+        self._fleets = blueprint.fleets
         self._brokers = tuple(brokers)
-        streams = Streams(seed)
+        self._streams = streams = Streams(seed)
         topology = build_topology(self._scenario, blueprint.members, streams, blueprint.folder)
         for link in topology.links.values():
             link.tcp = StreamTcp()
@@ -138,8 +151,9 @@ class WireLevel:
         schedule(self._faults, self._scenario.run.duration_s, self.proxy, self.proxy.timeline.catch_up())
         self._thread.start()
 
-    def on_its_thread(self, fault: Fault) -> Fault:
-        """The same fault, for another thread to begin and end."""
+    def fault(self, number: int, entry: schema.TimelineEntry) -> Fault:
+        """On the proxy's network and its thread."""
+        fault = link_fault(number, entry, self._scenario, self.network, self._fleets, self._streams)
         return _Handed(fault, self.proxy)
 
     def close(self) -> None:
@@ -186,14 +200,29 @@ def link_faults(
     scenario: schema.Scenario, network: Network, members: Mapping[str, list[NodeId]], streams: Streams
 ) -> list[tuple[schema.TimelineEntry, Fault]]:
     """The timeline's faults of links; those of nodes are the kernel's."""
-    found = []
-    for number, entry in enumerate(scenario.timeline, start=1):
-        if FAULT_FORMS[entry.fault].acts_on in {"nodes", "world"}:
-            continue
-        choice = streams.stream(f"timeline {number}", "choice")
-        aim = Aim(entry, scenario, network, members, choice)
-        found.append((entry, fault_of(number, entry, aim, streams, None)))
-    return found
+    return [
+        (entry, link_fault(number, entry, scenario, network, members, streams))
+        for number, entry in enumerate(scenario.timeline, start=1)
+        if is_of_links(entry)
+    ]
+
+
+def link_fault(
+    number: int,
+    entry: schema.TimelineEntry,
+    scenario: schema.Scenario,
+    network: Network,
+    members: Mapping[str, list[NodeId]],
+    streams: Streams,
+) -> Fault:
+    """One fault of links. Raises InputError if it hits nothing."""
+    aim = Aim(entry, scenario, network, members, streams.stream(f"timeline {number}", "choice"))
+    return fault_of(number, entry, aim, streams, None)
+
+
+def is_of_links(entry: schema.TimelineEntry) -> bool:
+    """Whether a fault acts on links, and not on nodes or the world."""
+    return FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
 
 
 def schedule(

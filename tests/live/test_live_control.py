@@ -1,12 +1,18 @@
 """Changing a live run while it runs."""
 
+import json
+import subprocess
+import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import yaml
 
+from scenarios.by_hand import with_timeline
 from scenarios.control import Desk, ask
+from scenarios.judging.runner import replicate
 from scenarios.live import run_live
 from scenarios.live_control import LiveControl
 from scenarios.shipped import load
@@ -40,7 +46,6 @@ run: {duration: 12 s}
 def session(tmp_path):
     """Run the site live in a thread; orders go through a socket file."""
     path = tmp_path / "site.scenario.yaml"
-    path.write_text(SITE)
     started, desks, result, said = threading.Event(), [], {}, []
 
     def play(links):
@@ -62,7 +67,8 @@ def session(tmp_path):
             bound = {"broker": running.endpoint}
             result["run"] = run_live(load(path).variants[0], bound, links=links, on_start=on_start)
 
-    def begin(links="in-driver"):
+    def begin(links="in-driver", site=SITE):
+        path.write_text(site)
         thread = threading.Thread(target=play, args=(links,), daemon=True)
         thread.start()
         assert started.wait(20.0)
@@ -90,6 +96,131 @@ def test_a_cut_by_hand_delays_what_is_wished_meanwhile(session, links):
     (entry,) = yaml.safe_load(found["control"].timeline_text)["timeline"]
     assert entry["fault"] == "partition"
     assert float(entry["for"].split()[0]) == pytest.approx(3.0, abs=0.7)
+
+
+METERS = """
+scenario: 1
+sites: {here: {metro: singapore}, cloud: {metro: singapore}}
+fleets:
+  meters: {device: periodic, count: 20, at: here, via: gateway, link: ethernet, every: 500 ms}
+nodes:
+  gateway: {kind: gateway, at: here}
+  broker: {kind: mqtt_broker, at: cloud}
+links:
+  - {between: [gateway, broker], path: wan, access: gpon, qos: 1}
+run: {duration: 4 s}
+"""
+
+
+def test_by_hand_simulated_links_fail_as_well_as_those_on_the_wire(session):
+    """As a fault of the timeline does: behind the gateway nothing is on the wire of the proxy."""
+    order, wait = session("proxy", METERS)
+    time.sleep(1.0)
+    order("begin", "{fault: burst, link: meters, loss: 100 %}")
+    found = wait()
+
+    assert sum(found["run"].outcome.tally.lost.values()) > 50
+
+
+@contextmanager
+def on_packets(tmp_path):
+    """The site live with packets on the links, as a program of its own; gives the orders, and the end."""
+    path, desk = tmp_path / "site.scenario.yaml", tmp_path / "desk"
+    path.write_text(SITE)
+    command = [sys.executable, "-m", "windtunnel", "live", str(path), "--broker", "mosquitto", "--json"]
+    options = ["--links", "tun", "--control", str(desk), "--runs", str(tmp_path / "runs")]
+    started = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with started as child:
+        limit_s = time.monotonic() + 20.0
+        while not desk.exists() and child.poll() is None and time.monotonic() < limit_s:
+            time.sleep(0.05)
+        try:
+            yield lambda do, what="": ask(desk, do, what), lambda: child.communicate(timeout=60.0)
+        finally:
+            child.terminate()
+
+
+def timeline_in(folder):
+    """What the run wrote down."""
+    (path,) = folder.glob("runs/*/timeline.yaml")
+    return yaml.safe_load(path.read_text("utf-8"))["timeline"]
+
+
+def test_a_cut_by_hand_stops_real_packets_and_can_be_played_again(tmp_path):
+    """The kernel's own TCP waits for the heal; the written timeline does the same in virtual time."""
+    with on_packets(tmp_path) as (order, wait):
+        time.sleep(2.0)
+        order("cut", "here,cloud")
+        assert order("status")["standing"] == ["cut here,cloud"]
+        time.sleep(4.5)
+        order("heal")
+        out, said = wait()
+
+    found = json.loads(out)
+    assert found["links"] == "tun"
+    (entry,) = timeline_in(tmp_path)
+    assert entry["fault"] == "partition"
+    assert float(entry["for"].split()[0]) == pytest.approx(4.5, abs=0.7)
+    assert "here,cloud is cut" in said
+    healed_s = sum(float(entry[key].split()[0]) for key in ("at", "for"))
+    assert healed_s - 5.0 < found["metrics"]["desired_to_wish_followed"] < 6.0
+
+    again = with_timeline(load(tmp_path / "site.scenario.yaml").variants[0], [entry])
+    outcome = replicate(again, again.scenario.run.seed)
+    assert outcome.metrics["desired_to_wish_followed"] > healed_s - 5.0
+
+
+def test_links_are_degraded_and_as_good_as_before_on_real_packets(tmp_path):
+    """Packets are late while it lasts; each of two orders given at once is taken."""
+    with on_packets(tmp_path) as (order, wait):
+        time.sleep(2.0)
+        order("degrade", "here,cloud delay 700ms")
+        order("begin", "{fault: surge, between: [here, cloud], delay: 300 ms}")
+        time.sleep(4.0)
+        order("end", "surge")
+        assert order("heal")["healed"] == ["degrade here,cloud"]
+        out, _ = wait()
+
+    assert 1.0 < json.loads(out)["metrics"]["desired_to_wish_followed"] < 3.0
+    assert [each["fault"] for each in timeline_in(tmp_path)] == ["netem", "surge"]
+
+
+def test_connections_on_real_packets_are_not_ours_to_end(tmp_path):
+    """By hand or in the timeline it is one sentence."""
+    refusal = "'conn_reset' ends connections, and with --links tun they are the operating system's own"
+    with on_packets(tmp_path) as (order, _wait):
+        with pytest.raises(InputError, match=refusal):
+            order("begin", "{fault: conn_reset, link: lamps}")
+        with pytest.raises(InputError, match="selects no node"):
+            order("begin", "{fault: down, link: lamp}")
+        order("stop")
+
+    written = tmp_path / "with.scenario.yaml"
+    written.write_text(SITE + "timeline: [{at: 1 s, fault: conn_reset, link: lamps}]\n")
+    command = [sys.executable, "-m", "windtunnel", "live", str(written), "--broker", "mosquitto"]
+    done = subprocess.run(
+        [*command, "--links", "tun", "--runs", str(tmp_path / "none")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert refusal in done.stderr
+
+
+def test_a_broker_beyond_real_packets_is_killed_and_comes_back_there(tmp_path):
+    """It stands in its namespace again, so that the devices find it."""
+    with on_packets(tmp_path) as (order, wait):
+        time.sleep(1.5)
+        order("kill", "broker")
+        time.sleep(0.5)
+        assert order("restart", "broker")["restarted"] == "broker"
+        out, _ = wait()
+
+    assert json.loads(out)["requirements"]["followed"]["is_met"]
 
 
 def test_a_broker_that_is_killed_comes_back_on_its_port(session):
