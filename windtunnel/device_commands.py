@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
@@ -20,6 +21,9 @@ DONE: Final = 0
 ANSWER_S: Final = 10.0
 CONFLICT: Final = 409
 OWNER_ONLY: Final = 0o600
+SWITCHED: Final = {"deactivate": ("ACTIVE",), "activate": ("INACTIVE", "PENDING_ACTIVATION")}
+"""The states out of which a certificate is switched."""
+SHOWN_DIGITS: Final = 12
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,17 +42,30 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     rotate.add_argument(
         "--out", metavar="DIR", help="where the files go (default: devices in the service's DIR)"
     )
+    deactivate = actions.add_parser(
+        "deactivate", help="take the rights of a thing's certificates for a while"
+    )
+    activate = actions.add_parser("activate", help="give a certificate its rights again")
     revoke = actions.add_parser("revoke", help="let every certificate of a thing hold no longer")
+    for each in (deactivate, activate):
+        each.add_argument("name")
+        each.add_argument(
+            "--certificate",
+            default="",
+            metavar="FINGERPRINT",
+            help="this one alone; its first digits will do",
+        )
     revoke.add_argument("name")
-    for each in (add, rotate, revoke):
+    for each in (add, rotate, deactivate, activate, revoke):
         each.add_argument(
             "--folder", default=FOLDER, metavar="DIR", help=f"of the service (default: {FOLDER})"
         )
 
 
 def device(options: argparse.Namespace) -> int:
-    """Make a device, give it a further certificate, or end it."""
-    return {"add": _add, "rotate": _rotate, "revoke": _revoke}[options.doing](options)
+    """Make a device, give it a further certificate, take and give back its rights, or end it."""
+    actions = {"add": _add, "rotate": _rotate, "revoke": _revoke}
+    return actions.get(options.doing, _switch)(options)
 
 
 def _add(options: argparse.Namespace) -> int:
@@ -84,16 +101,40 @@ def _write(options: argparse.Namespace, service: _Api, issued: Any) -> None:
     )
 
 
+def _switch(options: argparse.Namespace) -> int:
+    """Deactivate all that are active, or the one that is meant; activate one: which of several must be said,
+    because a rotation leaves older ones inactive.
+    """
+    service = _Api(Path(options.folder))
+    states = SWITCHED[options.doing]
+    meant = [
+        fingerprint
+        for fingerprint in service.certificates(options.name, lambda state: state in states)
+        if fingerprint.startswith(options.certificate)
+    ]
+    if not meant:
+        which = f" {options.certificate}..." if options.certificate else ""
+        raise InputError(f"{options.name!r} has no certificate{which} that is {' or '.join(states)}")
+    if options.doing == "activate" and len(meant) > 1:
+        shown = ", ".join(each[:SHOWN_DIGITS] for each in meant)
+        raise InputError(f"{options.name!r} has several; say which with --certificate: {shown}")
+    service.each(meant, options.doing)
+    print(f"{_counted(meant)} of {options.name} {options.doing}d")
+    return DONE
+
+
 def _revoke(options: argparse.Namespace) -> int:
     service = _Api(Path(options.folder))
-    found = service.ask("GET", f"/v1/certificates?thing={options.name}")["certificates"]
-    holding = [each["fingerprint"] for each in found if each["state"] not in ("REVOKED", "EXPIRED")]
+    holding = service.certificates(options.name, lambda state: state not in ("REVOKED", "EXPIRED"))
     if not holding:
         raise InputError(f"{options.name!r} has no certificate that holds")
-    for fingerprint in holding:
-        service.ask("POST", f"/v1/certificates/{fingerprint}/revoke")
-    print(f"{len(holding)} certificate{'s' if len(holding) > 1 else ''} of {options.name} revoked")
+    service.each(holding, "revoke")
+    print(f"{_counted(holding)} of {options.name} revoked")
     return DONE
+
+
+def _counted(fingerprints: Sequence[str]) -> str:
+    return f"{len(fingerprints)} certificate{'' if len(fingerprints) == 1 else 's'}"
 
 
 class _Api:
@@ -107,6 +148,16 @@ class _Api:
             raise MissingEnvironmentError(
                 f"no service runs in {folder}; start it: windtunnel serve --folder {folder}"
             ) from None
+
+    def certificates(self, thing: str, is_meant: Callable[[str], bool]) -> list[str]:
+        """Fingerprints of a thing's certificates whose state is meant."""
+        found = self.ask("GET", f"/v1/certificates?thing={quote(thing, safe='')}")["certificates"]
+        return [each["fingerprint"] for each in found if is_meant(each["state"])]
+
+    def each(self, fingerprints: Iterable[str], verb: str) -> None:
+        """Do this with each certificate."""
+        for fingerprint in fingerprints:
+            self.ask("POST", f"/v1/certificates/{fingerprint}/{verb}")
 
     def ask(self, method: str, path: str, body: Any = None, *, allow: int = 0) -> Any:
         """The answer; raises InputError with what the service said."""

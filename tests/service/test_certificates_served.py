@@ -50,6 +50,37 @@ def test_a_deactivated_certificate_gives_no_rights_until_it_is_activated(service
     assert "INACTIVE" in audit
 
 
+def test_the_command_takes_rights_and_gives_them_back(service_of):
+    """All that are active are deactivated; of several that are inactive one must be named."""
+    service = service_of()
+    with service.device("gate-1"):
+        ((first, _),) = certificates(service).items()
+
+    def device(*words):
+        command = [sys.executable, "-m", "windtunnel", "device", *words, "--folder", str(service.folder)]
+        return subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )  # fmt: skip
+
+    assert device("deactivate", "gate-1").stdout == "1 certificate of gate-1 deactivated\n"
+    assert certificates(service) == {first: "INACTIVE"}
+    again = device("deactivate", "gate-1")
+    assert again.returncode == 2
+    assert "'gate-1' has no certificate that is ACTIVE" in again.stderr
+    assert device("activate", "gate-1").returncode == 0
+    assert certificates(service) == {first: "ACTIVE"}
+
+    assert device("rotate", "gate-1").returncode == 0
+    assert device("deactivate", "gate-1").stdout == "2 certificates of gate-1 deactivated\n"
+    several = device("activate", "gate-1")
+    assert several.returncode == 2
+    assert "say which with --certificate: " in several.stderr
+    assert first[:12] in several.stderr
+    assert device("activate", "gate-1", "--certificate", first[:8]).returncode == 0
+    assert certificates(service)[first] == "ACTIVE"
+    assert sorted(certificates(service).values()) == ["ACTIVE", "INACTIVE"]
+
+
 def test_a_rotated_device_has_a_further_certificate_which_works(service_of, client, eventually):
     """The command writes the files; the older certificate holds on for the overlap."""
     service = service_of()
