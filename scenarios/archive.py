@@ -38,10 +38,11 @@ class Archive:
     folder: Path
     scenario: ScenarioFile
     began_s: float
+    profile: str = ""
 
     @classmethod
-    def open(cls, root: Path, scenario: ScenarioFile, plan: Plan) -> Archive:
-        """Make the run's folder, which says that the run is going on."""
+    def open(cls, root: Path, scenario: ScenarioFile, plan: Plan, profile: str = "") -> Archive:
+        """Make the run's folder, which says that the run is going on; `profile` is the file it uses."""
         store = Store(root)
         names = plan.variants or [variant.name for variant in scenario.variants]
         for name in names:
@@ -49,7 +50,7 @@ class Archive:
         seed = _first_seed(scenario, plan)
         manifest = new_manifest(scenario.title, str(scenario.path), scenario.hash, seed, names)
         folder = store.begin(manifest)
-        archive = cls(store, manifest, folder, scenario, time.monotonic())
+        archive = cls(store, manifest, folder, scenario, time.monotonic(), profile)
         archive.keep_scenario([variant for variant in scenario.variants if variant.name in names])
         return archive
 
@@ -73,6 +74,7 @@ class Archive:
             host=self.manifest.host,
             wall_s=self.manifest.wall_s,
             sensitivities=found.sensitivities,
+            profile=self.profile,
         )
         write(self.folder / METRICS, metrics_text(finished))
         write(self.folder / MESSAGES, _messages_text(finished))

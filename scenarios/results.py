@@ -168,7 +168,8 @@ class Study(msgspec.Struct, frozen=True):
     """One scenario, all its variants, judged.
 
     `created` is ISO 8601 text and `host` a description of the machine; both are given by the caller.
-    `scenario_file` is the name to type to repeat the study, `scenario_text` the resolved YAML.
+    `scenario_file` is the name to type to repeat the study, with the `profile_file` if one was used;
+    `scenario_text` is the resolved YAML.
     """
 
     scenario_title: str
@@ -186,6 +187,7 @@ class Study(msgspec.Struct, frozen=True):
     provenance: list[FigureSource] = []
     floor_plan_svg: str = ""
     scenario_text: str = ""
+    profile_file: str = ""
     schema_version: int = 1
 
 

@@ -106,12 +106,13 @@ def _study(
     from windtunnel.progress import Progress
 
     scenario = load(name)
-    if getattr(options, "profile", None):
+    profile = getattr(options, "profile", None) or ""
+    if profile:
         from scenarios.fidelity.profile import all_with_profile, read_profile
 
-        scenario = all_with_profile(scenario, read_profile(Path(options.profile)))
+        scenario = all_with_profile(scenario, read_profile(Path(profile)))
     plan = Plan(variants, options.replications, options.seed, options.workers)
-    archive = Archive.open(Path(options.runs), scenario, plan)
+    archive = Archive.open(Path(options.runs), scenario, plan, profile)
     progress = Progress(is_quiet=options.quiet or options.json, file=archive.folder / PROGRESS)
     try:
         found, is_whole = simulate(scenario, plan, progress), True

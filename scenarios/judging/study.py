@@ -68,8 +68,9 @@ def study_of(
     host: str,
     wall_s: float,
     sensitivities: Sequence[Sensitivity] = (),
+    profile: str = "",
 ) -> Study:
-    """Everything measured, as one document; all but the last four arguments follows from file and seeds."""
+    """Everything measured, as one document; all but version, created, host and wall_s follows from files."""
     return Study(
         scenario_title=scenario.title,
         description=runs[0].variant.scenario.description,
@@ -86,6 +87,7 @@ def study_of(
         provenance=provenance([run.variant.scenario for run in runs]),
         floor_plan_svg=_floor_plan(runs[0]),
         scenario_text=scenario.text,
+        profile_file=profile,
     )
 
 

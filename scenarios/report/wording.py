@@ -123,6 +123,8 @@ def expectations(study: Study) -> str:
 def repeat_command(study: Study, variant: str = "", seed: int | None = None) -> str:
     """The line that repeats the study, or the one replication of a variant with that seed."""
     words = ["windtunnel", "run", study.scenario_file]
+    if study.profile_file:
+        words += ["--profile", study.profile_file]
     if variant:
         words += ["--variant", variant]
     words += ["--seed", str(study.seed if seed is None else seed)]

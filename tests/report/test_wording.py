@@ -76,6 +76,12 @@ def test_repeat_command_survives_the_shell(study):
     words = shlex.split(repeat_command(odd, "edge $HOME", 7))
     assert words == ["windtunnel", "run", "my file; rm -rf.yaml", "--variant", "edge $HOME",
                      "--seed", "7", "--replications", "1"]  # fmt: skip
+    measured = msgspec.structs.replace(odd, profile_file="ours of today.yaml")
+    assert shlex.split(repeat_command(measured))[2:5] == [
+        "my file; rm -rf.yaml",
+        "--profile",
+        "ours of today.yaml",
+    ]
 
 
 def test_plain_text_has_no_control_characters():

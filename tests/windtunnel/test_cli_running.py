@@ -41,6 +41,28 @@ def test_the_line_to_repeat_works_from_the_same_folder(windtunnel, folder):
     assert windtunnel(*words).returncode in {1, 3}
 
 
+def resolved(run):
+    return (run / "scenario.resolved.yaml").read_text("utf-8")
+
+
+def test_the_line_to_repeat_has_the_profile(windtunnel, folder):
+    """What was measured is part of what was run."""
+    times = "{count: 100, p50: 20 ms, p99: 30 ms}"
+    text = f"{{profile: 1, source: measured, brokers: {{broker: {{stay: {times}}}}}}}"
+    (folder / "of today.yaml").write_text(text)
+    options = ("--variant", "far", "--replications", "2", "--workers", "1", "--profile", "of today.yaml")
+    done = windtunnel("run", "small.scenario.yaml", *options)
+    line = next(each for each in done.stdout.splitlines() if "windtunnel run " in each)
+    words = shlex.split(line[line.index("windtunnel run ") :])[1:]
+
+    assert words[2:4] == ["--profile", "of today.yaml"]
+    assert windtunnel(*words).returncode in {1, 3}
+    first, again = (page.parent for page in folder.glob("runs/*/report.html"))
+    assert "--profile" in (first / "report.html").read_text("utf-8")
+    assert resolved(first) == resolved(again)
+    assert "lognormal" in resolved(first)
+
+
 def test_without_a_number_of_replications_the_test_decides(windtunnel):
     """Two clean runs decide 0.9 against 0.1."""
     done = windtunnel("run", "small.scenario.yaml", "--variant", "near", "--json", "--workers", "1")
