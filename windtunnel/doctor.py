@@ -50,7 +50,18 @@ def findings() -> list[Finding]:
     )
     core = [_package(name, is_optional=False, use="core") for name in CORE]
     extras = [_package(name, is_optional=True, use=use) for name, use in EXTRAS.items()]
-    return [python, *core, *extras, _cores(), _folder(), *_brokers(), *_extras(), _descriptors(), _tun()]
+    return [
+        python,
+        *core,
+        *extras,
+        _cores(),
+        _folder(),
+        *_brokers(),
+        *_extras(),
+        *_servers(),
+        _descriptors(),
+        _tun(),
+    ]
 
 
 def _package(name: str, *, is_optional: bool, use: str) -> Finding:
@@ -82,15 +93,19 @@ def _brokers() -> list[Finding]:
     from twin.live import embedded
     from twin.service.brokers import has_mosquitto
     from twin.service.mosquitto import INSTALL, find_mosquitto
+    from windtunnel.servers import Here, version_said
 
     has_own, has_embedded = has_mosquitto(), embedded.is_installed()
-    embedded_detail = "rumqttd (iotcore)" if has_embedded else f"for live runs: {embedded.INSTALL}"
+    embedded_detail = f"for live runs: {embedded.INSTALL}"
+    if has_embedded:
+        embedded_detail = f"{version('iotcore')}, rumqttd (package iotcore)"
+    own = Here(version_said([find_mosquitto(), "-h"]), find_mosquitto()).text if has_own else ""
     return [
         Finding(
             "broker mosquitto",
             has_own,
             is_optional=True,
-            detail=find_mosquitto() if has_own else f"for live runs: {INSTALL}",
+            detail=own or f"for live runs: {INSTALL}",
         ),
         Finding("broker embedded", has_embedded, is_optional=True, detail=embedded_detail),
     ]
@@ -107,6 +122,23 @@ def _extras() -> list[Finding]:
         )
         for name, (packages, use) in EXTRA_PACKAGES.items()
     ]
+
+
+def _servers() -> list[Finding]:
+    """Each other server that is here, and in one line those that are not."""
+    from windtunnel.servers import SERVERS
+
+    looked = [(each, each.find()) for each in SERVERS]
+    found = [
+        Finding(f"server {each.name}", is_good=True, is_optional=True, detail=f"{here.text} ({each.use})")
+        for each, here in looked
+        if here is not None
+    ]
+    absent = [f"{each.name}: {each.install}" for each, here in looked if here is None]
+    if absent:
+        detail = f"not here, and only wanted to try a URL: {'; '.join(absent)}"
+        found.append(Finding("other servers", is_good=False, is_optional=True, detail=detail))
+    return found
 
 
 def _is_installed(name: str) -> bool:

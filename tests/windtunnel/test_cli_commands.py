@@ -6,11 +6,13 @@ import statistics
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from windtunnel import doctor
+from windtunnel import doctor, servers
+from windtunnel.servers import SERVERS
 
 HEAVY = ("numpy", "simpy", "networkx", "pydantic", "yaml", "msgspec", "lark")
 
@@ -203,6 +205,41 @@ def test_doctor_says_what_is_there(windtunnel):
     names = {each["name"] for each in json.loads(found.stdout)}
     assert {"numpy", "simpy", "results folder"} <= names
     assert {"broker mosquitto", "broker embedded", "extra live", "open files", "links tun"} <= names
+
+
+def test_doctor_says_which_servers_are_there(windtunnel):
+    """With the version that each says itself; those that are not here are one line."""
+    found = {each["name"]: each["detail"] for each in json.loads(windtunnel("doctor", "--json").stdout)}
+
+    asked = subprocess.run(["mosquitto", "-h"], capture_output=True, text=True, check=False).stdout
+    assert found["broker mosquitto"].startswith(asked.split()[2] + ", /")
+    assert found["broker embedded"].startswith(f"{version('iotcore')}, ")
+    redis = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout
+    assert f" v={found['server Redis'].split(',')[0]} " in redis
+    assert re.fullmatch(r"1\d(\.\d+)+, /.+/postgres \(postgresql://\)", found["server PostgreSQL"])
+    for each in SERVERS:
+        assert (f"server {each.name}" in found) is not (each.install in found.get("other servers", ""))
+
+
+def test_a_server_that_says_nothing_is_there_all_the_same(tmp_path, monkeypatch):
+    """One that hangs, one without a version, one that is not there."""
+    monkeypatch.setattr(servers, "ANSWER_S", 0.3)
+    for name, script in (
+        ("hanging", "sleep 20"),
+        ("silent", "true"),
+        ("old", "echo fake v0.9.1-rc, of 2012"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    said = {
+        name: servers.program(name, "--version", folders=[str(tmp_path)])()
+        for name in ("hanging", "silent", "old", "absent")
+    }
+
+    assert said["hanging"].text == said["hanging"].place == str(tmp_path / "hanging")
+    assert said["silent"].version == ""
+    assert said["old"].version == "0.9.1-rc"
+    assert said["absent"] is None
 
 
 def test_doctor_says_how_to_get_what_is_missing(monkeypatch):
