@@ -26,7 +26,7 @@ from twin.live.endpoint import Endpoint
 from twin.live.history import History
 from twin.live.interpreter import Interpreter
 from twin.live.pacer import SocketPacer, Stopped
-from twin.live.probe import probe
+from twin.live.probe import probe_each
 from twin.live.real_broker import OUTSIDE, RealBroker, Times
 from twin.live.shards import check_room
 from twin.live.wires import Wires
@@ -134,7 +134,7 @@ def run_live(
     try:
         for node, endpoint in bindings.items():
             with level.way("", node).within():
-                probe(endpoint)
+                probe_each(endpoint, blueprint.speakers(node))
         if on_start is not None:
             on_start(Running(assembly, pacer, level, blueprint.fleets))
         level.start()
@@ -170,8 +170,7 @@ def _level(
         case "none":
             return Nothing(bindings)
         case "proxy":
-            addresses = {node: (endpoint.host, endpoint.port) for node, endpoint in bindings.items()}
-            return WireLevel(blueprint, seed, addresses)
+            return WireLevel(blueprint, seed, bindings)
         case "tun":
             if ground is None or len(bindings) != 1:
                 raise InputError("packets on the wire want one broker, started beyond their ground")
@@ -205,7 +204,7 @@ def _broker(
 
     interpreter = None if interpreted is None else Interpreter(*interpreted, received)
     heard = received if interpreter is None else interpreter.hear
-    wires = Wires(endpoint, pacer, heard, closed, lambda peer: level.way(peer, node))
+    wires = Wires(endpoint, pacer, heard, closed, lambda peer, version: level.way(peer, node, version))
     if interpreter is None:
         return LiveBroker(RealBroker(wires), wires)
     interpreter.wires = wires

@@ -79,7 +79,7 @@ def load(options: argparse.Namespace) -> int:
     from scenarios.archive import Archive
     from scenarios.judging.runner import Plan
     from scenarios.shipped import load as load_scenario
-    from twin.live.probe import probe
+    from twin.live.probe import probe_each
     from twin.service.brokers import OURS, broker
 
     if options.processes < 1:
@@ -91,7 +91,7 @@ def load(options: argparse.Namespace) -> int:
     with broker(options.broker) as running:
         url = running.endpoint.url if options.broker in OURS else options.broker
         plan = _plan(options, url)
-        probe(plan.broker)
+        probe_each(plan.broker, {"the devices": "3.1.1"})
         device_count = check_descriptors(plan)
         print(f"{device_count:,} devices on {running.name} at {plan.broker.url}", file=sys.stderr, flush=True)
         archive = Archive.open(Path(options.runs), scenario, Plan([plan.variant.name], 1, options.seed, 1))

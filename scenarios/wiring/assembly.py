@@ -39,12 +39,13 @@ from scenarios.wiring.start import Start
 from twin.cloud.hosted import HostedClient
 from twin.cloud.twin_service import TwinService
 from twin.errors import InputError
-from twin.kernel.behaviour import Behaviour
+from twin.kernel.behaviour import Behaviour, NodeId
 from twin.kernel.kernel import Kernel, NodeSpec
 from twin.kernel.ports import Carrier, Pacer
 from twin.kernel.randomness import Streams
 from twin.mqtt.client import ClientSession
 from twin.mqtt.journal import Journal
+from twin.mqtt.packets import Version
 from twin.state.registry.access import Guard
 
 STOP_CHECK_S: Final = 10.0
@@ -163,6 +164,17 @@ class Blueprint:
         for member in self.members:
             if member.fleet:
                 found.setdefault(member.fleet, []).append(member.node)
+        return found
+
+    def speakers(self, broker: NodeId) -> dict[NodeId, Version]:
+        """Who has a session with a broker, were it real, and in which version of MQTT."""
+        found: dict[NodeId, Version] = {}
+        for member in self.members:
+            uplink = self._uplink(member) if member.kind == "gateway" else None
+            if uplink is not None and broker in uplink.between:
+                found[member.node] = self.options[member.node].get("version", "3.1.1")
+            elif broker in {member.host, member.via}:
+                found[member.node] = "3.1.1"
         return found
 
     def _guard(self) -> Guard | None:

@@ -39,6 +39,7 @@ from twin.kernel.behaviour import NodeId
 from twin.kernel.ports import Carrier
 from twin.kernel.randomness import Streams
 from twin.live.wires import Way
+from twin.mqtt.packets import Version
 
 READY: Final = "ready"
 READY_S: Final = 20.0
@@ -116,9 +117,9 @@ class PacketLevel:
         """The network, but for what concerns the broker."""
         return Direct(network, {self._broker})
 
-    def way(self, node: NodeId, broker: NodeId) -> Way:
+    def way(self, node: NodeId, broker: NodeId, version: Version = "3.1.1") -> Way:
         """From an address of the node's own; who has no link to the broker stands where the broker does."""
-        del broker
+        del broker, version
         source = self._addresses.get(node)
         return Way(within=self._ground.beyond) if source is None else Way(source=source)
 

@@ -8,14 +8,14 @@ tun     packets between two network namespaces (see `packet_level`)
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
 from network.carrier import Network
 from network.faults import Fault
 from network.topology import Topology
-from network.wire.proxy import Address, LinkProxy
+from network.wire.proxy import LinkProxy
 from network.wire.rules import StreamTcp
 from network.wire.timeline import WallTimeline
 from scenarios.format import schema
@@ -27,7 +27,9 @@ from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Carrier, Timeline
 from twin.kernel.randomness import Streams
+from twin.live.endpoint import Endpoint
 from twin.live.wires import STRAIGHT, Way
+from twin.mqtt.packets import Version
 
 STOP_S = 5.0
 
@@ -58,8 +60,8 @@ class LinkLevel(Protocol):
         """What carries between the nodes of the run."""
         ...
 
-    def way(self, node: NodeId, broker: NodeId) -> Way:
-        """How a node reaches a real broker."""
+    def way(self, node: NodeId, broker: NodeId, version: Version = "3.1.1") -> Way:
+        """How a node reaches a real broker for a session of this version."""
         ...
 
     def fault(self, number: int, entry: schema.TimelineEntry) -> Fault | None:
@@ -85,9 +87,9 @@ class InDriver:
         """The network itself."""
         return network
 
-    def way(self, node: NodeId, broker: NodeId) -> Way:
+    def way(self, node: NodeId, broker: NodeId, version: Version = "3.1.1") -> Way:
         """Straight on."""
-        del node, broker
+        del node, broker, version
         return STRAIGHT
 
     def fault(self, number: int, entry: schema.TimelineEntry) -> Fault | None:
@@ -120,10 +122,9 @@ class WireLevel:
     them. Everything stops with `close`.
     """
 
-    def __init__(self, blueprint: Blueprint, seed: int, brokers: Mapping[NodeId, Address]) -> None:
+    def __init__(self, blueprint: Blueprint, seed: int, brokers: Mapping[NodeId, Endpoint]) -> None:
         self._scenario = blueprint.scenario
         self._fleets = blueprint.fleets
-        self._brokers = tuple(brokers)
         self._streams = streams = Streams(seed)
         topology = build_topology(self._scenario, blueprint.members, streams, blueprint.folder)
         for link in topology.links.values():
@@ -132,19 +133,20 @@ class WireLevel:
         self._faults = link_faults(self._scenario, self.network, blueprint.fleets, streams)
         self.proxy = LinkProxy(self.network)
         self._routes = {
-            (node, broker): self.proxy.listen(("127.0.0.1", 0), address, node, broker)
-            for broker, address in brokers.items()
-            for node in linked(topology, broker)
+            (node, broker, port): self.proxy.listen(("127.0.0.1", 0), (endpoint.host, port), node, broker)
+            for broker, endpoint in brokers.items()
+            for node, port in _ports(linked(topology, broker), endpoint, blueprint.speakers(broker))
         }
+        self._brokers = brokers
         self._thread = threading.Thread(target=self.proxy.run, name="link proxy", daemon=True)
 
     def carrier(self, network: Network) -> Carrier:
         """The network, but for what concerns the brokers."""
         return Direct(network, self._brokers)
 
-    def way(self, node: NodeId, broker: NodeId) -> Way:
+    def way(self, node: NodeId, broker: NodeId, version: Version = "3.1.1") -> Way:
         """Through the proxy, if the node has a link to the broker."""
-        return Way(self._routes.get((node, broker)))
+        return Way(self._routes.get((node, broker, self._brokers[broker].speaking(version).port)))
 
     def start(self) -> None:
         """Carry from now on; the timeline begins now."""
@@ -163,6 +165,14 @@ class WireLevel:
             self._thread.join(STOP_S)
         else:
             self.proxy.close()
+
+
+def _ports(
+    nodes: Iterable[NodeId], endpoint: Endpoint, speakers: Mapping[NodeId, Version]
+) -> Iterator[tuple[NodeId, int]]:
+    """Each node with the broker's port for the version that it speaks."""
+    for node in nodes:
+        yield node, endpoint.speaking(speakers.get(node, "3.1.1")).port
 
 
 class _Handed:

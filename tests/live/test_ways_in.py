@@ -1,5 +1,7 @@
 """A run against a real broker by every way in: password, certificates, WebSocket, MQTT 5."""
 
+import json
+import re
 import socket
 import subprocess
 import sys
@@ -47,10 +49,10 @@ run: {duration: 2500 ms}
 def run(tmp_path):
     """Runs the loop by a way in."""
 
-    def run(endpoint, version="3.1.1"):
+    def run(endpoint, version="3.1.1", links="in-driver"):
         path = tmp_path / "loop.scenario.yaml"
         path.write_text(LOOP.replace("VERSION", version))
-        return run_live(load(path).variants[0], {"broker": endpoint})
+        return run_live(load(path).variants[0], {"broker": endpoint}, links=links)
 
     return run
 
@@ -74,11 +76,52 @@ def test_every_way_in_carries_a_run(run, name):
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("links", ["none", "in-driver", "proxy"])
 @pytest.mark.parametrize("name", ["mosquitto", "embedded"])
-def test_sessions_may_speak_mqtt_5(run, name):
-    """As the scenario says, also where the broker has a port of its own for it."""
+def test_sessions_may_speak_mqtt_5(run, name, links):
+    """As the scenario says, also where the broker has a port of its own for it, at every level of links."""
     with subject(name) as found:
-        assert is_whole(run(found.doors["plain"], "5"))
+        assert is_whole(run(found.doors["plain"], "5", links))
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["mosquitto", "embedded"])
+def test_sessions_may_speak_mqtt_5_in_real_packets(name, tmp_path):
+    """The broker's port for it is beyond the links too."""
+    (tmp_path / "loop.scenario.yaml").write_text(LOOP.replace("VERSION", "5"))
+    command = [sys.executable, "-m", "windtunnel", "live", "loop.scenario.yaml", "--broker", name]
+    done = subprocess.run(
+        [*command, "--links", "tun", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ended_connections"] == {}
+
+
+@pytest.mark.live
+def test_a_broker_of_another_version_is_refused_before_the_run(run, tmp_path):
+    """One sentence says what it speaks, what it does not, and who would have; nothing is kept."""
+    with subject("embedded") as found:
+        plain = found.doors["plain"]
+        only_old, only_new = replace(plain, port_v5=0), replace(plain, port=plain.port_v5)
+        for where, version, spoken, who in (
+            (only_old, "5", "3.1.1", "gateway"),
+            (only_new, "3.1.1", "5", "gateway, database"),
+        ):
+            sentence = f"the broker at {where.url} speaks MQTT {spoken} and not {version}, which {who} would"
+            with pytest.raises(MissingEnvironmentError, match=re.escape(sentence)):
+                run(where, version)
+
+        (tmp_path / "loop.scenario.yaml").write_text(LOOP.replace("VERSION", "5"))
+        command = [sys.executable, "-m", "windtunnel", "live", "loop.scenario.yaml", "--no-check"]
+        done = subprocess.run(
+            [*command, "--broker", only_old.url],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith("windtunnel: the broker at ")
+    assert not list(tmp_path.glob("runs/*/live.json"))
 
 
 @pytest.mark.live

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from twin.errors import MissingEnvironmentError
@@ -11,10 +13,13 @@ from twin.live.stream import Stream
 from twin.live.wires import encode_connect
 from twin.message import Message
 from twin.mqtt.codec import CodecError, Decoder, encode
-from twin.mqtt.packets import ACCEPTED, Connack, Connect, connect_message, read_connack, spoken
+from twin.mqtt.packets import ACCEPTED, Connack, Connect, Version, connect_message, read_connack, spoken
 from twin.mqtt.trouble import why
 
 TIMEOUT_S: Final = 5.0
+OTHER_S: Final = 2.0
+NAMED: Final = 3
+"""So many of those who speak a version are named."""
 CONNACK: Final = 0x20
 """The first byte of every CONNACK."""
 NOT_LET_IN: Final = "it does not let us in: user name or password is wrong or missing"
@@ -43,6 +48,28 @@ def probe(endpoint: Endpoint, client_id: str = "windtunnel-probe", timeout_s: fl
         raise _failed(endpoint, f"it does not answer within {timeout_s:g} s") from None
     except (OSError, CodecError) as error:
         raise _failed(endpoint, why(error)) from None
+
+
+def probe_each(endpoint: Endpoint, speakers: Mapping[str, Version]) -> None:
+    """Connect in every version that somebody speaks.
+
+    Raise MissingEnvironmentError with one sentence: if it is the version, which, and who would speak it.
+    """
+    for version in dict.fromkeys(speakers.values()) or [endpoint.version]:
+        try:
+            probe(replace(endpoint, version=version))
+        except MissingEnvironmentError as error:
+            other: Version = "5" if version == "3.1.1" else "3.1.1"
+            try:
+                probe(replace(endpoint, version=other), timeout_s=OTHER_S)
+            except MissingEnvironmentError:
+                raise error from None
+            names = [name for name, each in speakers.items() if each == version]
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            raise MissingEnvironmentError(
+                f"the broker at {endpoint.url} speaks MQTT {other} and not {version}, which"
+                f" {', '.join(names[:NAMED])}{more} would speak with it; bind another"
+            ) from None
 
 
 def _ask(endpoint: Endpoint, stream: Stream, client_id: str, limit_s: float) -> Connack:

@@ -86,7 +86,7 @@ class Wires:
         pacer: SocketPacer,
         received: Callable[[NodeId, Message], None],
         closed: Callable[[NodeId, str], None],
-        way_of: Callable[[NodeId], Way] = lambda _: STRAIGHT,
+        way_of: Callable[[NodeId, Version], Way] = lambda *_: STRAIGHT,
     ) -> None:
         self.endpoint = endpoint
         self.ended: Counter[str] = Counter()
@@ -155,7 +155,7 @@ class Wires:
 
     def _open(self, node: NodeId, unsent: bytearray) -> None:
         endpoint = self.endpoint.speaking(self._versions[node])
-        to, source, within = self._way_of(node)
+        to, source, within = self._way_of(node, endpoint.version)
         host, port = to or (endpoint.host, endpoint.port)
         try:
             with within():
