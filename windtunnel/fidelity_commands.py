@@ -22,6 +22,7 @@ examples:
   windtunnel fidelity alarm_drill
   windtunnel fidelity car_park_fire --variant cloud_us --for "3 min" --broker mosquitto
   windtunnel fidelity my_site.scenario.yaml --tolerance median=1% --tolerance p99=3% --out fidelity.html
+  windtunnel fidelity my_site.scenario.yaml --broker mqtt://127.0.0.1 --convention topics:ours/{thing}/{what}
 
 The scenario is simulated, then run live with the same seed (see `windtunnel live --help` for brokers), and
 compared: every latency that a requirement asks about, every hop, losses and requirements. Exit code 0 within
@@ -150,6 +151,7 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
     from scenarios.fidelity.running import lasting, record_live, record_virtual
     from scenarios.shipped import load
     from twin.units import parse
+    from windtunnel.convention_options import convention_of
     from windtunnel.namespaces import packet_ground
 
     scenario = load(options.scenario)
@@ -158,6 +160,7 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
     path = getattr(options, "profile", None)
     simulated = variant if path is None else with_profile(variant, read_profile(Path(path)))
     seed = variant.scenario.run.seed if options.seed is None else options.seed
+    spoken = convention_of(options.convention) if options.convention else None
     with packet_ground(options.links) as ground, bound_brokers(variant, options, ground) as running:
         virtual = record_virtual(simulated, seed)
         _say(f"simulated; now live for up to {variant.scenario.run.duration_s:g} s ...")
@@ -166,6 +169,7 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
             {node: each.endpoint for node, each in running.items()},
             seed,
             links=options.links,
+            convention=spoken,
             ground=ground,
             on_start=lambda live_run: stop_on_ctrl_c(live_run.pacer.stop),
         )

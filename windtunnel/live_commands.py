@@ -68,12 +68,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     live.add_argument(
         "--no-check", action="store_true", help="do not try beforehand what the broker does of MQTT"
     )
-    live.add_argument(
-        "--convention",
-        metavar="WHICH",
-        help="speak as a system of yours does: aws-shadow, sparkplug-b:GROUP, topics:TEMPLATE, or a YAML file"
-        " with topics, orders and payload",
-    )
     live.add_argument("--control", metavar="FILE", help="socket file for `windtunnel control`")
     live.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
     live.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -97,6 +91,12 @@ def add_broker_options(command: argparse.ArgumentParser) -> None:
         choices=("none", "in-driver", "proxy", "tun"),
         default="in-driver",
         help="what delays on the way to the broker: nothing, the model in this process, a proxy, or packets",
+    )
+    command.add_argument(
+        "--convention",
+        metavar="WHICH",
+        help="speak as a system of yours does: aws-shadow, sparkplug-b:GROUP, topics:TEMPLATE, or a YAML file"
+        " with topics, orders and payload",
     )
     command.add_argument("--for", dest="duration", metavar="TIME", help="end earlier than the scenario says")
     command.add_argument("--seed", type=int, metavar="N", help="instead of the file's")

@@ -22,6 +22,7 @@ from scenarios.wiring.packet_level import PacketGround
 from scenarios.wiring.vocabulary import reporters
 from twin.errors import MissingEnvironmentError
 from twin.kernel.behaviour import NodeId
+from twin.live.conventions import Convention
 from twin.live.endpoint import Endpoint
 
 
@@ -72,6 +73,7 @@ def record_live(
     seed: int,
     *,
     links: Level = "in-driver",
+    convention: Convention | None = None,
     on_start: Callable[[Running], None] | None = None,
     ground: PacketGround | None = None,
 ) -> tuple[Recording, LiveRun]:
@@ -83,7 +85,15 @@ def record_live(
         if on_start is not None:
             on_start(running)
 
-    found = run_live(variant, bindings, seed=seed, links=links, on_start=started, ground=ground)
+    found = run_live(
+        variant,
+        bindings,
+        seed=seed,
+        links=links,
+        convention=convention,
+        on_start=started,
+        ground=ground,
+    )
     nodes_of = reporters(variant.scenario, kept[0].members)
     return record(kept[0], found.outcome, nodes_of, variant.requirements), found
 

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from paho.mqtt import client as paho
 
+from twin.service.brokers import broker
 from windtunnel.cli import run_command_line as main
 
 pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(180)]
@@ -36,6 +38,38 @@ def test_a_live_drill_is_near_its_simulation(capsys, tmp_path):
         each["name"] for each in found["comparison"]["steps"]["alarm => gate_command"]
     }
     assert report.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_convention_of_the_users_own_changes_no_chain(capsys):
+    """On their broker are their topics in the place of ours, and every order comes as in the simulation."""
+    with broker("mosquitto") as running:
+        topics = set()
+        listener = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        listener.on_message = lambda _client, _data, message: topics.add(message.topic)
+        listener.connect(running.endpoint.host, running.endpoint.port)
+        listener.subscribe("#")
+        listener.loop_start()
+        try:
+            arguments = [
+                "fidelity",
+                "alarm_drill",
+                "--broker",
+                running.endpoint.url,
+                "--for",
+                "6 s",
+                "--json",
+            ]
+            code = main([*arguments, "--convention", "topics:ours/{thing}/{what}"])
+        finally:
+            listener.loop_stop()
+    found = json.loads(capsys.readouterr().out)
+
+    assert code in {0, 1, 3}
+    assert found["comparison"]["losses"][0]["live_lost"] == 0
+    assert found["comparison"]["latencies"][0]["live_count"] > 20
+    first_levels = {each.split("/")[0] for each in topics}
+    assert "ours" in first_levels
+    assert "site" not in first_levels
 
 
 def test_it_needs_no_more_than_the_extra_for_live_runs(tmp_path):
