@@ -24,6 +24,9 @@ MOST_OCCURRENCES: Final = 10_000
 INSTANT: Final = frozenset({"conn_reset", "fire", "restart", "slow_close"})
 """Faults that are over as soon as they have happened, so that they may happen again."""
 
+ON_THEIR_LINKS: Final = frozenset({"region_outage"})
+"""Faults that select nodes and act on the links of those alone."""
+
 Fleets = Mapping[str, Sequence[str]]
 
 
@@ -184,6 +187,8 @@ def _fault(
     match form.acts_on:
         case "groups":
             return _partition(entry, aim)
+        case "nodes" if entry.fault in ON_THEIR_LINKS:
+            return _region_outage(aim)
         case "nodes":
             if hosts is None:
                 raise InputError(f"the fault {entry.fault!r} hits nodes, and there are only links here")
@@ -252,8 +257,7 @@ def _http_error(hosts: Hosts, aim: Aim, *, share: float = 1.0, **status: int) ->
     return HttpError(hosts.kernel, aim.nodes(), share, **status)
 
 
-def _region_outage(hosts: Hosts, aim: Aim) -> faults.Fault:
-    del hosts
+def _region_outage(aim: Aim) -> faults.Fault:
     return faults.Blackout(aims.links_at(aim.network.topology, aim.nodes()))
 
 
@@ -278,7 +282,6 @@ _NODE_FAULTS: Final[dict[str, Callable[..., faults.Fault]]] = {
     "clock_skew": _clock_skew,
     "clock_strobe": _clock_strobe,
     "http_error": _http_error,
-    "region_outage": _region_outage,
     "dns_error": _dns_error,
     "certificate_expiry": _certificate_expiry,
 }

@@ -22,7 +22,7 @@ from scenarios.format import schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.linking import build_topology
-from scenarios.wiring.timeline import Aim, fault_of, occurrences
+from scenarios.wiring.timeline import ON_THEIR_LINKS, Aim, fault_of, occurrences
 from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Carrier, Timeline
@@ -232,7 +232,7 @@ def link_fault(
 
 def is_of_links(entry: schema.TimelineEntry) -> bool:
     """Whether a fault acts on links, and not on nodes or the world."""
-    return FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
+    return entry.fault in ON_THEIR_LINKS or FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
 
 
 def schedule(

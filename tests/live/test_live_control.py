@@ -79,22 +79,29 @@ def session(tmp_path):
         desk.close()
 
 
-@pytest.mark.parametrize("links", ["in-driver", "proxy"])
-def test_a_cut_by_hand_delays_what_is_wished_meanwhile(session, links):
+@pytest.mark.parametrize(
+    ("links", "fault", "aim"),
+    [
+        ("in-driver", "partition", "between: [here, cloud]"),
+        ("proxy", "partition", "between: [here, cloud]"),
+        ("proxy", "region_outage", "site: cloud"),
+    ],
+)
+def test_a_cut_by_hand_delays_what_is_wished_meanwhile(session, links, fault, aim):
     """The line is dead from before the wish until after it; the wish is followed after the heal."""
     order, wait = session(links)
     time.sleep(3.0)
-    order("begin", "{fault: partition, between: [here, cloud]}")
-    assert order("status")["standing"] == ["partition"]
+    order("begin", f"{{fault: {fault}, {aim}}}")
+    assert order("status")["standing"] == [fault]
     time.sleep(3.0)
-    order("end", "partition")
+    order("end", fault)
     found = wait()
 
     samples = found["run"].outcome.latencies["desired to wish_followed"]
     assert len(samples) == 2
     assert min(samples) > 0.5
     (entry,) = yaml.safe_load(found["control"].timeline_text)["timeline"]
-    assert entry["fault"] == "partition"
+    assert entry["fault"] == fault
     assert float(entry["for"].split()[0]) == pytest.approx(3.0, abs=0.7)
 
 
