@@ -29,16 +29,19 @@ STOP_S: Final = 15
 """How long Locust waits for its users, which wait for what is under way and disconnect."""
 PATIENCE_S: Final = STOP_S + 15.0
 SPARE_DESCRIPTORS: Final = 100
+MISSING: Final = 4
+"""The exit code of our locustfile for a broker that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a run of Locust left."""
+    """What a run of Locust left; `problem` says why it ended before its time, if it did."""
 
     figures: Figures
     cpu_s: float
     wall_s: float
     is_interrupted: bool
+    problem: str = ""
 
 
 def check_descriptors(plan: LoadPlan) -> int:
@@ -61,7 +64,7 @@ def check_descriptors(plan: LoadPlan) -> int:
 def run_locust(environment: Mapping[str, str], log: Path, arguments: Sequence[str]) -> Finished:
     """Run Locust to its end, or until Ctrl-C; progress goes to standard error, its own words to `log`.
 
-    Raises WindtunnelError if it ends without results.
+    Raises MissingEnvironmentError or WindtunnelError if it ends without results.
     """
     began_s = time.monotonic()
     with temporary_folder() as folder, log.open("wb") as words:
@@ -86,11 +89,15 @@ def run_locust(environment: Mapping[str, str], log: Path, arguments: Sequence[st
             is_interrupted = _watch(process, progress, sys.stderr)
         finally:
             _end(process)
-        told = _read(result) or _read(progress)
-        if told is None:
+        told = _read(result)
+        problem = "" if told or is_interrupted else f"Locust ended before its time: {_last_line(log)}"
+        told = told or _read(progress)
+        if told is None or (problem and not told["figures"]["account"]["attempted"]):
+            if process.returncode == MISSING:
+                raise MissingEnvironmentError(_last_line(log))
             raise WindtunnelError(f"Locust ended without results: {_last_line(log)}")
         wall_s = time.monotonic() - began_s
-        return Finished(Figures.heard(told["figures"]), float(told["cpu_s"]), wall_s, is_interrupted)
+        return Finished(Figures.heard(told["figures"]), float(told["cpu_s"]), wall_s, is_interrupted, problem)
 
 
 def _watch(process: subprocess.Popen[bytes], progress: Path, screen: TextIO) -> bool:
@@ -137,4 +144,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1].removeprefix("windtunnel: ") if lines else "it said nothing"

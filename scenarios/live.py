@@ -26,11 +26,12 @@ from twin.live.endpoint import Endpoint
 from twin.live.history import History
 from twin.live.interpreter import Interpreter
 from twin.live.pacer import SocketPacer, Stopped
-from twin.live.probe import probe_each
+from twin.live.probe import probe_each, trouble
 from twin.live.real_broker import OUTSIDE, RealBroker, Times
 from twin.live.shards import check_room
-from twin.live.wires import Wires
+from twin.live.wires import Way, Wires
 from twin.message import Message
+from twin.mqtt.packets import Version
 
 BROKER = "mqtt_broker"
 
@@ -57,7 +58,10 @@ class Timeliness(msgspec.Struct, frozen=True):
 
 
 class LiveRun(msgspec.Struct, frozen=True):
-    """What a live replication found: the outcome as in virtual time, and what is only true of live runs."""
+    """What a live replication found: the outcome as in virtual time, and what is only true of live runs.
+
+    `gone_brokers` says of each broker that could not be used any more at the end why not.
+    """
 
     outcome: Outcome
     timeliness: Timeliness
@@ -67,6 +71,7 @@ class LiveRun(msgspec.Struct, frozen=True):
     links: str = "in-driver"
     times: dict[str, Times] = {}
     databases: dict[str, DatabaseFigures] = {}
+    gone_brokers: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +135,17 @@ def run_live(
         history.clock = lambda: assembly.kernel.now
     assemblies.append(assembly)
     nodes_of = reporters(scenario, blueprint.members)
-    is_whole = True
+    is_whole, gone = True, dict[NodeId, str]()
     try:
-        for node, endpoint in bindings.items():
-            with level.way("", node).within():
-                probe_each(endpoint, blueprint.speakers(node))
+        for node in bindings:
+            _reach(bindings[node], level.way("", node), blueprint.speakers(node))
         if on_start is not None:
             on_start(Running(assembly, pacer, level, blueprint.fleets))
         level.start()
         with uncollected():  # a collection of what a long run has recorded takes half a second
             pacer.restart()
             assembly.run(ending(scenario.run.stop_when, Record(assembly, nodes_of)))
+        gone = _gone(brokers, level, blueprint)
     except Stopped:
         is_whole = False
     finally:
@@ -155,6 +160,7 @@ def run_live(
         links,
         {node: broker.behaviour.times for node, broker in brokers.items()},
         {} if databases is None else databases.figures,
+        gone,
     )
 
 
@@ -209,6 +215,23 @@ def _broker(
         return LiveBroker(RealBroker(wires), wires)
     interpreter.wires = wires
     return LiveBroker(RealBroker(interpreter), wires)
+
+
+def _reach(endpoint: Endpoint, way: Way, speakers: Mapping[str, Version]) -> None:
+    """Raise MissingEnvironmentError for a broker that cannot be used."""
+    with way.within():
+        probe_each(endpoint, speakers)
+
+
+def _gone(brokers: Mapping[NodeId, LiveBroker], level: LinkLevel, blueprint: Blueprint) -> dict[NodeId, str]:
+    """The brokers that cannot be used any more, and why not."""
+    found: dict[NodeId, str] = {}
+    for node, broker in brokers.items():
+        with level.way("", node).within():
+            reason = trouble(broker.wires.endpoint, blueprint.speakers(node))
+        if reason:
+            found[node] = f"{reason}; it was last heard after {broker.wires.heard_s:.1f} s"
+    return found
 
 
 def _connection_count(blueprint: Blueprint, bindings: Collection[NodeId]) -> int:

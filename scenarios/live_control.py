@@ -69,6 +69,11 @@ class LiveControl(RunControl):
         self.level = level
         self.brokers = brokers
 
+    @property
+    def killed(self) -> frozenset[NodeId]:
+        """The brokers that were killed and not started again."""
+        return frozenset(node for node in self.brokers if f"{KILL} {node}" in self.hand.standing)
+
     def kill(self, what: str) -> dict[str, Any]:
         """End a broker of ours, or a simulated node, as a power cut would."""
         if self._is_simulated(what):

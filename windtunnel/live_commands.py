@@ -169,9 +169,20 @@ def live(options: argparse.Namespace) -> int:
         print(_shown(found, scenario, variant, account, archive.folder), *_in_short(checked), sep="\n")
     if history is not None and history.problem:
         print(f"windtunnel: {history.problem}", file=sys.stderr)
-    if problem:
-        print(f"windtunnel: {problem}", file=sys.stderr)
-    return MISSING if problem else _code(found)
+    problems = [*_gone(found, controls), *filter(None, [problem])]
+    for each in problems:
+        print(f"windtunnel: {each}", file=sys.stderr)
+    return MISSING if problems else _code(found)
+
+
+def _gone(found: LiveRun, controls: Sequence[LiveControl]) -> list[str]:
+    """The brokers that nobody killed by order, and that are there no more."""
+    killed = controls[0].killed if controls else frozenset()
+    return [
+        f"at the end of the run there is {reason}"
+        for node, reason in found.gone_brokers.items()
+        if node not in killed
+    ]
 
 
 def _keep(
@@ -297,6 +308,7 @@ def _live_figures(found: LiveRun, account: Account | None) -> dict[str, Any]:
         "links": found.links,
         "databases": {node: msgspec.to_builtins(each) for node, each in found.databases.items()},
         "ended_connections": found.ended_connections,
+        "gone_brokers": found.gone_brokers,
         "is_real_time": found.timeliness.is_real_time,
         "timeliness": msgspec.to_builtins(found.timeliness),
     }

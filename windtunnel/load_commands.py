@@ -8,11 +8,12 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError, MissingEnvironmentError
-from windtunnel.cli import FAILED, INTERRUPTED, MET
+from windtunnel.cli import FAILED, INTERRUPTED, MET, MISSING
 
 if TYPE_CHECKING:
     from loadtests.figures import Figures
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from loadtests.plan import LoadPlan
     from loadtests.starting import Finished
     from scenarios.archive import Archive
+    from twin.mqtt.packets import Version
 
 LOAD, SHOWN = "load.json", "load.txt"
 LOG: Final = "locust.log"
@@ -79,7 +81,7 @@ def load(options: argparse.Namespace) -> int:
     from scenarios.archive import Archive
     from scenarios.judging.runner import Plan
     from scenarios.shipped import load as load_scenario
-    from twin.live.probe import probe_each
+    from twin.live.probe import probe_each, trouble
     from twin.service.brokers import OURS, broker
 
     if options.processes < 1:
@@ -91,7 +93,8 @@ def load(options: argparse.Namespace) -> int:
     with broker(options.broker) as running:
         url = running.endpoint.url if options.broker in OURS else options.broker
         plan = _plan(options, url)
-        probe_each(plan.broker, {"the devices": "3.1.1"})
+        speakers: Mapping[str, Version] = {"the devices": "3.1.1"}
+        probe_each(plan.broker, speakers)
         device_count = check_descriptors(plan)
         print(f"{device_count:,} devices on {running.name} at {plan.broker.url}", file=sys.stderr, flush=True)
         archive = Archive.open(Path(options.runs), scenario, Plan([plan.variant.name], 1, options.seed, 1))
@@ -100,12 +103,18 @@ def load(options: argparse.Namespace) -> int:
         except BaseException:
             archive.discard()
             raise
+        gone = "" if finished.is_interrupted else trouble(plan.broker, speakers)
     if options.web:  # the page stays until somebody ends it, which is no interruption
         finished = dataclasses.replace(finished, is_interrupted=False)
     verdicts = verdicts_of(plan.variant, asked, finished.figures)
     document, shown = _document(plan, finished, verdicts), _shown(plan, finished, verdicts)
     _keep(archive, finished, verdicts, document, shown)
     print(json.dumps(document) if options.json else f"{shown}\nkept in {archive.folder}")
+    problems = [*filter(None, [finished.problem, gone and f"at the end of the load there is {gone}"])]
+    for each in problems:
+        print(f"windtunnel: {each}", file=sys.stderr)
+    if problems:
+        return MISSING
     if finished.is_interrupted:
         return INTERRUPTED
     return MET if all(each.is_met for each in verdicts.judged.values()) else FAILED

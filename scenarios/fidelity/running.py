@@ -99,7 +99,9 @@ def record_live(
 
 
 def compared(virtual: Recording, live: Recording, run: LiveRun, tolerance: Tolerance) -> Comparison:
-    """Compare, unless the live run was none in real time (MissingEnvironmentError)."""
+    """Compare, unless the live run was none in real time or lost its broker (MissingEnvironmentError)."""
+    for reason in run.gone_brokers.values():
+        raise MissingEnvironmentError(f"the live run is not compared: at its end there was {reason}")
     late = run.timeliness
     if not late.is_real_time:
         times = "once" if late.slip_count == 1 else f"{late.slip_count} times"

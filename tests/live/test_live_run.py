@@ -181,6 +181,17 @@ def test_a_url_that_is_none_keeps_its_password_to_itself():
     assert "secret" not in repr(endpoint("mqtt://me:secret@host"))
 
 
+def test_a_misspelt_broker_of_ours_is_named():
+    """What is like none of ours is taken for a URL."""
+    with (
+        pytest.raises(InputError, match="no broker 'mosquito'; did you mean 'mosquitto'"),
+        broker("mosquito"),
+    ):
+        pass
+    with pytest.raises(InputError, match="a broker is written mqtt://"), broker("rabbit"):
+        pass
+
+
 @pytest.mark.parametrize("name", ["mosquitto", "embedded"])
 def test_a_broker_of_our_own_is_there_while_it_is_used(name, variant):
     """Started as a child, ended with its context."""

@@ -72,6 +72,15 @@ def probe_each(endpoint: Endpoint, speakers: Mapping[str, Version]) -> None:
             ) from None
 
 
+def trouble(endpoint: Endpoint, speakers: Mapping[str, Version]) -> str:
+    """Why the broker cannot be used any more; "" if it can."""
+    try:
+        probe_each(endpoint, speakers)
+    except MissingEnvironmentError as error:
+        return str(error)
+    return ""
+
+
 def _ask(endpoint: Endpoint, stream: Stream, client_id: str, limit_s: float) -> Connack:
     connect = Connect(client_id, 10.0, clean_session=True, version=endpoint.version)
     stream.send(encode_connect(connect_message(connect), endpoint))

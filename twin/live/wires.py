@@ -77,7 +77,7 @@ class Wires:
     """All connections of a run to one broker. `received` and `closed` are told on the pacer's thread.
 
     `way_of` may send a node elsewhere than to the broker itself, to a link's proxy, and may give it an
-    address of its own.
+    address of its own. `heard_s` is when the broker last sent anything.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Wires:
     ) -> None:
         self.endpoint = endpoint
         self.ended: Counter[str] = Counter()
+        self.heard_s = 0.0
         self._pacer = pacer
         self._received = received
         self._closed = closed
@@ -223,6 +224,7 @@ class Wires:
             if not data:
                 self._end(wire, None)
                 return
+            self.heard_s = self._pacer.now
             for message in wire.decoder.feed(
                 data if wire.web is None else self._unwrapped(wire, wire.web, data)
             ):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from twin.errors import MissingEnvironmentError
+from twin.errors import InputError, MissingEnvironmentError
 from twin.live.embedded import INSTALL as EMBEDDED_INSTALL
 from twin.live.embedded import EmbeddedBroker, is_installed
 from twin.live.endpoint import Endpoint, endpoint
@@ -44,15 +45,24 @@ def has_mosquitto() -> bool:
     return True
 
 
+def at_url(asked: str) -> Endpoint:
+    """The broker of a URL. Raises InputError for what is none, with the name that may have been meant."""
+    near = difflib.get_close_matches(asked, OURS, n=1)
+    if near:
+        raise InputError(f"there is no broker {asked!r}; did you mean {near[0]!r}?")
+    return endpoint(asked)
+
+
 @contextmanager
 def broker(asked: str = ANY, host: str = LOOPBACK) -> Iterator[RunningBroker]:
     """The broker of a URL, `mosquitto`, `embedded`, or `any` of the two; what we start ends with the context,
     and listens at `host`.
 
-    Raises MissingEnvironmentError, with the line to install, if there is none.
+    Raises InputError for what is none of them, and MissingEnvironmentError, with the line to install, if
+    there is none.
     """
     if asked not in OURS:
-        yield RunningBroker(endpoint(asked), "given")
+        yield RunningBroker(at_url(asked), "given")
     elif asked == MOSQUITTO or (asked == ANY and has_mosquitto()):
         with _mosquitto(host) as running:
             yield running

@@ -15,9 +15,17 @@ from typing import Final, NamedTuple
 from twin.errors import MissingEnvironmentError
 from twin.live.conformance.bench import Door, Subject
 from twin.live.embedded import EmbeddedBroker, Listener
-from twin.live.endpoint import Endpoint, endpoint
+from twin.live.endpoint import Endpoint
 from twin.live.folders import temporary_folder
-from twin.service.brokers import ANY, EMBEDDED, LARGEST_MESSAGE_BYTES, MOSQUITTO, OURS, has_mosquitto
+from twin.service.brokers import (
+    ANY,
+    EMBEDDED,
+    LARGEST_MESSAGE_BYTES,
+    MOSQUITTO,
+    OURS,
+    at_url,
+    has_mosquitto,
+)
 from twin.service.mosquitto import BrokerSettings, Mosquitto, free_port
 
 USER: Final = "tester"
@@ -44,7 +52,7 @@ def subject(
     Raises MissingEnvironmentError, with the line to install, if ours is not here.
     """
     if asked not in OURS:
-        yield given(prepared(endpoint(asked)))
+        yield given(prepared(at_url(asked)))
         return
     is_mosquitto = asked == MOSQUITTO or (asked == ANY and has_mosquitto())
     with temporary_folder() as folder, _mosquitto(folder) if is_mosquitto else _embedded(folder) as found:
