@@ -2,7 +2,7 @@
 """Set up and run everything on a fresh machine with Python 3.11 or newer.
 
     python3 dev.py demo    install the core, run the car-park fire, then drills on a real broker
-    python3 dev.py test    install all and run the tests
+    python3 dev.py test    install all and run the tests; with --all also those marked slow, as CI does
     python3 dev.py lint    format, lint, types and layering
     python3 dev.py run ... run any command in the environment
 
@@ -140,16 +140,21 @@ def make_venv() -> None:
 
 
 def test(python: Path, options: list[str]) -> int:
-    """All tests on two processes, then those that compare with the wall clock, alone."""
+    """The tests on two processes, then those that compare with the wall clock, alone.
+
+    Those marked slow are left to CI, unless `--all` or a marker expression of one's own asks for them.
+    """
     provide_programs()
     provide_node_packages()
     provide_kafka()
-    if "-m" in options:
-        return run(python, "-m", "pytest", "-n", "2", *options)
-    together = run(python, "-m", "pytest", "-n", "2", "-m", "not alone", *options)
+    rest = [option for option in options if option != "--all"]
+    if "-m" in rest:
+        return run(python, "-m", "pytest", "-n", "2", *rest)
+    marked = "" if "--all" in options else " and not slow"
+    together = run(python, "-m", "pytest", "-n", "2", "-m", f"not alone{marked}", *rest)
     if together not in (0, NOTHING_SELECTED):
         return together
-    alone = run(python, "-m", "pytest", "-m", "alone", *options)
+    alone = run(python, "-m", "pytest", "-m", f"alone{marked}", *rest)
     return together if alone == NOTHING_SELECTED else alone
 
 

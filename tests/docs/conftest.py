@@ -41,7 +41,15 @@ def _blocks(document: Path, language: str) -> list[Block]:
     return [each for each in found if each.info.split()[:1] == [language]]
 
 
+SLOW_COMMANDS = ("architect.md", "load.md", "qa.md", "sweep.md")
+
+
 def pytest_generate_tests(metafunc):
-    """A test that asks for `document` runs once for each."""
+    """A test that asks for `document` runs once for each; long runs and sweeps are left to CI."""
     if "document" in metafunc.fixturenames:
-        metafunc.parametrize("document", documents(), ids=lambda path: path.name)
+        is_long = metafunc.function.__name__ == "test_the_commands_do_what_the_text_says"
+        slow = SLOW_COMMANDS if is_long else ()
+        given = [
+            pytest.param(each, marks=[pytest.mark.slow] if each.name in slow else []) for each in documents()
+        ]
+        metafunc.parametrize("document", given, ids=lambda path: path.name)

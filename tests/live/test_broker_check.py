@@ -83,6 +83,7 @@ def test_what_brokers_of_other_makers_do_not_do_is_known(name, tmp_path):
     assert not any(is_listening(endpoint) for endpoint in found.doors.values())
 
 
+@pytest.mark.slow
 def test_a_broker_that_does_nothing_fails_every_check_in_time():
     """It lets everybody in, and never says another word: no check passes by itself."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as server:

@@ -222,6 +222,7 @@ def test_with_a_devices_credentials_it_is_tried_whether_a_broker_keeps_it_to_its
 OWN = "user twin\ntopic readwrite #\ntopic readwrite $aws/#\npattern readwrite $aws/things/%u/#\n"
 
 
+@pytest.mark.slow
 def test_requests_that_come_while_the_service_is_away_are_answered_when_it_is_back(
     service_of, open_broker, client
 ):

@@ -27,7 +27,7 @@ def shadow(service):
 
 
 def test_a_deactivated_certificate_gives_no_rights_until_it_is_activated(service_of, eventually):
-    """What its device says in between changes nothing; both steps stand in the audit log."""
+    """Its session ends and what its device says in between changes nothing; both steps stand in the audit log."""
     service = service_of()
     with service.device("gate-1") as gate:
         gate.publish(f"{GATE}/update", reported(position="open"))
@@ -37,7 +37,8 @@ def test_a_deactivated_certificate_gives_no_rights_until_it_is_activated(service
 
         assert service.http.post(f"{path}/deactivate").json()["state"] == "INACTIVE"
         assert service.http.post(f"{path}/deactivate").status_code == 409
-        gate.publish(f"{GATE}/update", reported(position="closed"))
+        gate.paho.publish(f"{GATE}/update", reported(position="closed"), 1)
+        gate.left.get(timeout=10)  # its session ends, perhaps before that is acknowledged
         assert service.http.post(f"{path}/activate").json()["state"] == "ACTIVE"
         assert certificates(service) == {fingerprint: "ACTIVE"}
         assert shadow(service) == {"position": "open"}
@@ -131,6 +132,7 @@ def test_the_journal_is_kept_as_long_as_asked(tmp_path, service_of):
         assert option in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_store_stops_the_service_if_asked(service_of):
     """It is left as it is, though there is a snapshot to restore it from; unasked it is restored."""
     service = service_of()

@@ -68,6 +68,7 @@ def test_what_goes_beyond_the_shadow_of_aws_is_on_if_it_is_asked_for(service_of,
     assert service.http.get("/things/lamp-1/shadow").json()["state"] == {"reported": {"on": True}}
 
 
+@pytest.mark.slow
 def test_nothing_accepted_is_lost_when_the_service_is_killed(service_of):
     """Killed amid updates, started again: the version is at least that of the last accepted answer."""
     service = service_of()

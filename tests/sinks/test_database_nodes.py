@@ -120,6 +120,7 @@ def test_what_cannot_be_bound_is_refused_in_one_sentence(variant, tmp_path):
         Databases(variant, {"database": "redis://127.0.0.1:1/0"}, print)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_became_of_the_records(scenario_file, tmp_path):
     """For people at the end, for machines in JSON; nothing real is an error."""
     command = [

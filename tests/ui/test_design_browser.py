@@ -74,6 +74,7 @@ def press(tab, *keys):
         tab.page.keyboard.press(key)
 
 
+@pytest.mark.slow
 def test_a_link_is_edited_in_the_table_and_text_map_and_file_follow(opened, tab):
     """Then it is broken, which is said, undone, and saved."""
     path = opened("table", view="Links")
@@ -223,6 +224,7 @@ def test_what_is_typed_is_checked_and_drawn_while_one_types(opened, tab):
     "name",
     ['<img src=x onerror="window.hit=1"><script>window.hit=1</script>', "\u202eright to left", "y" * 10_000],
 )
+@pytest.mark.slow
 def test_hostile_text_is_shown_and_does_nothing(opened, tab, name):
     """In every view."""
     quoted = name.replace("'", "''")
@@ -240,6 +242,7 @@ def test_hostile_text_is_shown_and_does_nothing(opened, tab, name):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.slow
 def test_five_hundred_nodes_are_drawn_and_moved_without_delay(site, tab, scheme):
     """Drawing them all takes the browser less than half a second."""
     address, folder = site

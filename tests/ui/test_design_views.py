@@ -84,6 +84,7 @@ def test_a_link_of_a_fleet_is_a_word_or_a_map(workshop):
     assert "link: {medium: zigbee, hops: 2}" in workshop.document.text
 
 
+@pytest.mark.slow
 def test_several_steps_are_undone_one_by_one_and_redone(workshop):
     """Over all views."""
     start = workshop.document.text
@@ -116,6 +117,7 @@ def test_a_node_is_added_connected_renamed_and_deleted(workshop):
     assert workshop.document.text == workshop.document.saved
 
 
+@pytest.mark.slow
 def test_everything_in_the_palette_can_be_added(workshop):
     """It stands in the text and in the drawing."""
     for part in topology.palette():
@@ -305,6 +307,7 @@ def test_the_message_is_that_of_the_command_line(path):
     assert check(path.read_text("utf-8"), path.name, path.parent).message == str(raised.value)
 
 
+@pytest.mark.slow
 def test_five_hundred_nodes_can_be_worked_with(tmp_path):
     """Drawn and changed in processor time that nobody minds, on a slow machine too."""
     nodes = "".join(f"  gw{i}: {{kind: gateway, at: s{i % 10}}}\n" for i in range(500))

@@ -4,6 +4,7 @@ import pytest
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_a_password_opens_the_pages_in_a_browser(served, chromium, tmp_path):
     """Asked for once; then pages, and the stream that they live on, are open."""
     (tmp_path / "secret").write_text("open sesame\n")

@@ -272,6 +272,7 @@ def test_the_address_opens_the_moment(tab, shown):
     assert tab.page.get_by_role("heading", name="two minutes to spare").count() == 1
 
 
+@pytest.mark.slow
 def test_a_replay_that_is_not_there_is_made(tab, shown):
     """The page runs the replication again and shows it when it is done."""
     tab.open(re.sub("run=[^&]+", "run=another", shown))

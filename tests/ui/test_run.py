@@ -374,6 +374,7 @@ def test_the_verdicts_of_a_run_that_is_over_are_those_of_its_study(app, folders)
 
 @pytest.mark.live
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_flagship_is_judged(site, tab):
     """From the form to the results, and a reload on the way changes nothing."""
     address, folder = site
@@ -394,6 +395,7 @@ def test_the_flagship_is_judged(site, tab):
 
 @pytest.mark.live
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_the_flagship_is_watched_interfered_with_and_cancelled_from_a_second_browser(site, tab, another_tab):
     """The floor plan moves, a cut is done, and both see the end."""
     address, folder = site

@@ -216,6 +216,7 @@ def test_the_page_starts_the_command_and_finds_its_folder(app, folders, monkeypa
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_a_sweep_is_run_and_shown_in_a_browser(site, tab):
     """From the form to the curve, with its alternative in words."""
     address, folder = site

@@ -161,6 +161,7 @@ def test_a_desire_takes_two_steps_and_its_delta_clears(service, served, tab, tmp
 
 
 @pytest.mark.live
+@pytest.mark.slow
 def test_an_outage_of_the_broker_is_a_banner(tmp_path_factory, app, folders, monkeypatch):
     """Nothing can be sent, and what is shown is the last that was known."""
     running = Running(tmp_path_factory.mktemp("outage"))
