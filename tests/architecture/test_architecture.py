@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def relative(path):
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def trees():
     return [(relative(path), ast.parse(path.read_text(encoding="utf-8"))) for path in MODULES]
 
