@@ -59,7 +59,7 @@ def app(folders):  # noqa: ARG001  (where the pages look)
     from streamlit.testing.v1 import AppTest
 
     def open_page(page, **query):
-        test = AppTest.from_string(SCRIPT.format(page=page), default_timeout=20)
+        test = AppTest.from_string(SCRIPT.format(page=page), default_timeout=100)
         for name, value in query.items():
             test.query_params[name] = value
         test.run()
