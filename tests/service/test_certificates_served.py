@@ -27,7 +27,7 @@ def shadow(service):
 
 
 def test_a_deactivated_certificate_gives_no_rights_until_it_is_activated(service_of, eventually):
-    """Its session ends, what its device says in between changes nothing, and both steps are in the audit log."""
+    """Its session ends, what its device says in between changes nothing, and the audit log has both steps."""
     service = service_of()
     with service.device("gate-1") as gate:
         gate.publish(f"{GATE}/update", reported(position="open"))
