@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 import msgspec
 
+from twin.message import Message
 from twin.service.batches import ROW_ENTRIES, Batch, LineFields, batch, packed
 from twin.state.journal import name_checksum, thing_of, written_of
 from twin.state.records import Transaction
@@ -40,32 +42,50 @@ Standing: TypeAlias = tuple[int, int, bytes, int]
 """A record that stands: the sequence at which it appeared, that of its newest form, this, and what the
 checksum of its name is."""
 
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Subject(NamedTuple):
-    """A kind and key that ever had a record or a note; `checksum` is of its name."""
+class Subject(msgspec.Struct, gc=False):
+    """A kind and key that ever had a record or a note.
+
+    `checksum` is of its name, `made` the sequence at which its record appeared: None if there is none.
+    """
 
     number: int
     thing: str
     checksum: int
+    made: int | None = None
+
+
+NOBODY: Final[Mapping[str, Subject]] = {}
+Known: TypeAlias = dict[str, dict[str, Subject]]
+"""Subjects by kind and key."""
 
 
 @dataclass(slots=True)
 class Plan:
     """The rows that one commit writes, table by table, and where the records stand after it.
 
-    `numbers` has the subjects of the entries of each piece of the journal.
+    `numbers` has the subjects of the entries of each piece of the journal; `last` is the sequence of the last
+    entry, `transactions` are those that it is made of, and `made` are the records that appear or go.
     """
 
+    last: int = 0
+    transactions: list[Transaction] = field(default_factory=list)
     name: list[tuple[int, str, str, str]] = field(default_factory=list)
     write: list[tuple[int, int, float, int, str, bytes, bytes]] = field(default_factory=list)
     queue: list[Numbered] = field(default_factory=list)
     settle: list[tuple[int]] = field(default_factory=list)
     ends: dict[int, Standing | None] = field(default_factory=dict)
-    fresh: dict[tuple[str, str], Subject] = field(default_factory=dict)
+    fresh: Known = field(default_factory=dict)
+    made: list[tuple[Subject, int | None]] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     numbers: list[list[int]] = field(default_factory=list)
+    lines: list[LineFields] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    subjects: list[int] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
 
     def statements(self) -> Statements:
         """What to execute, in an order that holds."""
@@ -85,12 +105,24 @@ class Plan:
         self.numbers.append(numbers)
         self.write.append((last, first, at_s, checksum, named, packed(numbers), entries))
 
-    def queue_as(self, number: int, transactions: Iterable[Transaction]) -> None:
-        """Let the messages wait in one row of the outbox, if there are any."""
-        messages = [message for transaction in transactions for message in transaction.messages]
-        if messages:
-            written = _encode(messages)
+    def cut(self, at_s: float) -> None:
+        """Close the piece of the journal that is open, if there is one, at a time (seconds)."""
+        if self.subjects:
+            piece = batch(self.last - len(self.lines) + 1, self.lines)
+            self.add(piece, self.subjects, self.kinds, at_s)
+            self.lines, self.subjects, self.kinds = [], [], set()
+
+    def close(self, number: int) -> None:
+        """All transactions are in: close the last piece, and let the messages wait in one row."""
+        if self.transactions:
+            self.cut(self.transactions[-1].now_s)
+        if self.messages:
+            written = _encode(self.messages)
             self.queue = [Numbered(number, written, crc32(written))]
+
+    def is_of(self, transactions: Sequence[Transaction]) -> bool:
+        """Whether it is made of the first of these."""
+        return len(self.transactions) <= len(transactions) and all(map(is_, self.transactions, transactions))
 
 
 @dataclass(slots=True)
@@ -101,7 +133,7 @@ class Subjects:
     the first sequence, and the subjects, of each piece of the journal that is not folded.
     """
 
-    known: dict[tuple[str, str], Subject] = field(default_factory=dict)
+    known: Known = field(default_factory=dict)
     stored: dict[int, int] = field(default_factory=dict)
     pending: dict[int, Standing | None] = field(default_factory=dict)
     unfolded: list[tuple[int, list[int]]] = field(default_factory=list)
@@ -110,37 +142,38 @@ class Subjects:
 
     # planning: nothing changes here until `adopt` --------------------------------------------------------
 
-    def plan(self, transactions: Iterable[Transaction], after: int) -> Plan:
-        """What a commit of these transactions writes; the first entry has the sequence `after + 1`."""
-        plan, sequence = Plan(), after
-        known, ends, pending = self.known, plan.ends, self.pending
-        lines: list[LineFields] = []
-        numbers: list[int] = []
+    def extend(self, plan: Plan, transactions: Sequence[Transaction]) -> None:
+        """Add what transactions write to what a commit will write."""
+        known, ends, messages = self.known, plan.ends, plan.messages
         for transaction in transactions:
             at_s, rest = transaction.now_s, len(transaction.changes)
             for change in transaction.changes:
-                sequence += 1
+                plan.last = sequence = plan.last + 1
                 rest -= 1
                 what, kind, key, record = change.what, change.kind, change.key, change.record
-                subject = known.get((kind, key))
-                if subject is None:
+                try:
+                    subject = known[kind][key]
+                except KeyError:
                     thing = thing_of(key, change.before if record is None else record)
                     subject = self._named(kind, key, thing, plan)
-                number, thing, name_sum = subject
+                number = subject.number
                 written = b"" if what == "remove" else written_of(record, change.entry)
-                lines.append((rest, at_s, what, kind, key, thing, written))
-                numbers.append(number)
+                plan.lines.append((rest, at_s, what, kind, key, subject.thing, written))
+                plan.subjects.append(number)
+                plan.kinds.add(kind)
                 if what == "put":
-                    standing = ends[number] if number in ends else pending.get(number)
-                    made = self._made(number, ends) if standing is None else standing[0]
-                    ends[number] = (made or sequence, sequence, written, name_sum)
+                    made = _made(subject, number, ends)
+                    if made is None:
+                        made = sequence
+                        plan.made.append((subject, made))
+                    ends[number] = (made, sequence, written, subject.checksum)
                 elif what == "remove":
                     ends[number] = None
-        for start in range(0, len(lines), ROW_ENTRIES):
-            part = lines[start : start + ROW_ENTRIES]
-            kinds = {each[3] for each in part}
-            plan.add(batch(after + start + 1, part), numbers[start : start + ROW_ENTRIES], kinds, part[-1][1])
-        return plan
+                    plan.made.append((subject, None))
+                if len(plan.subjects) == ROW_ENTRIES:
+                    plan.cut(at_s)
+            messages += transaction.messages
+        plan.transactions += transactions
 
     def replan(self, pieces: Iterable[Batch]) -> Plan:
         """What commits have written, made again from their pieces of the journal."""
@@ -148,40 +181,38 @@ class Subjects:
         for piece in pieces:
             entries, numbers = piece.read(), []
             for sequence, _, _, what, kind, key, thing, written in entries:
-                subject = self.known.get((kind, key)) or self._named(kind, key, thing, plan)
-                numbers.append(subject.number)
+                subject = self.known.get(kind, NOBODY).get(key) or self._named(kind, key, thing, plan)
+                number = subject.number
+                numbers.append(number)
                 if what == "put":
-                    made = self._made(subject.number, plan.ends) or sequence
-                    plan.ends[subject.number] = (made, sequence, written, subject.checksum)
+                    made = _made(subject, number, plan.ends)
+                    if made is None:
+                        made = sequence
+                        plan.made.append((subject, made))
+                    plan.ends[number] = (made, sequence, written, subject.checksum)
                 elif what == "remove":
-                    plan.ends[subject.number] = None
+                    plan.ends[number] = None
+                    plan.made.append((subject, None))
             plan.add(piece, numbers, {each.kind for each in entries}, entries[-1].at_s)
         return plan
 
     def _named(self, kind: str, key: str, thing: str, plan: Plan) -> Subject:
         """A subject that is new with this plan."""
-        subject = plan.fresh.get((kind, key))
+        of_kind = plan.fresh.setdefault(kind, {})
+        subject = of_kind.get(key)
         if subject is None:
-            number = self.highest + len(plan.fresh) + 1
-            subject = plan.fresh[kind, key] = Subject(number, thing, name_checksum(kind, key))
+            number = self.highest + len(plan.name) + 1
+            subject = of_kind[key] = Subject(number, thing, name_checksum(kind, key))
             plan.name.append((number, kind, key, thing))
         return subject
 
-    def _made(self, number: int, ends: dict[int, Standing | None]) -> int | None:
-        """Since when its record stands, None if it has none; `ends` are newer than what is here."""
-        if number in ends:
-            standing = ends[number]
-        elif number in self.pending:
-            standing = self.pending[number]
-        else:
-            return self.stored.get(number)
-        return None if standing is None else standing[0]
-
     def adopt(self, plan: Plan) -> None:
         """The plan was carried out."""
-        if plan.fresh:
-            self.known |= plan.fresh
-            self.highest += len(plan.fresh)
+        for kind, fresh in plan.fresh.items():
+            self.known.setdefault(kind, {}).update(fresh)
+        self.highest += len(plan.name)
+        for subject, made in plan.made:
+            subject.made = made
         self.pending |= plan.ends
         self.unfolded += [(piece.first, numbers) for piece, numbers in zip(plan.batches, plan.numbers)]
 
@@ -191,7 +222,7 @@ class Subjects:
 
     def stands(self, number: int) -> bool:
         """Whether there is a record of it."""
-        return self._made(number, {}) is not None
+        return self.pending[number] is not None if number in self.pending else number in self.stored
 
     # folding ---------------------------------------------------------------------------------------------
 
@@ -245,7 +276,17 @@ class Subjects:
 
     def drop(self, numbers: Container[int]) -> None:
         """Nothing names these subjects any more."""
-        self.known = {each: subject for each, subject in self.known.items() if subject.number not in numbers}
+        for kind, known in self.known.items():
+            kept = {key: subject for key, subject in known.items() if subject.number not in numbers}
+            self.known[kind] = kept
+
+
+def _made(subject: Subject, number: int, ends: Mapping[int, Standing | None]) -> int | None:
+    """Since when its record stands, None if it has none; `ends` are newer than the subject."""
+    if number in ends:
+        standing = ends[number]
+        return None if standing is None else standing[0]
+    return subject.made
 
 
 def _first(item: tuple[int, Any]) -> int:

@@ -90,6 +90,10 @@ class Overheard:
     def __init__(self, store: Store, tell: Callable[[Sequence[Transaction]], None]) -> None:
         self._store, self._tell = store, tell
 
+    def prepare(self, transactions: Sequence[Transaction]) -> None:
+        """Do now what the next commit would have to do."""
+        self._store.prepare(transactions)
+
     def commit(self, transactions: Sequence[Transaction]) -> int:
         """Keep all of them, then tell."""
         number = self._store.commit(transactions)

@@ -20,7 +20,7 @@ import msgspec
 
 from twin.message import Message
 from twin.service.batches import Batch, unpacked
-from twin.service.planning import Subject, Subjects
+from twin.service.planning import Known, Subject, Subjects
 from twin.state.journal import (
     MOST_ENTRIES,
     Bounds,
@@ -242,13 +242,14 @@ class SqlHistory(ABC):
 
     def subjects(self) -> Subjects:
         """All subjects, for whoever is to write."""
-        known = {
-            (kind, key): Subject(number, thing, name_checksum(kind, key))
-            for number, kind, key, thing in self.scan("SELECT number, kind, key, thing FROM subject")
-        }
-        stored = dict(self.query("SELECT subject, made FROM record"))
+        stored: dict[int, int] = dict(self.query("SELECT subject, made FROM record"))
+        known: Known = {}
+        highest = 0
+        for number, kind, key, thing in self.scan("SELECT number, kind, key, thing FROM subject"):
+            subject = Subject(number, thing, name_checksum(kind, key), stored.get(number))
+            known.setdefault(kind, {})[key] = subject
+            highest = max(highest, number)
         folded = int(self.about("folded") or 0)
-        highest = max((subject.number for subject in known.values()), default=0)
         subjects = Subjects(known, stored, {}, [], highest, folded)
         for piece in self.pieces(Wanted(after=folded)):
             subjects.adopt(subjects.replan([piece]))

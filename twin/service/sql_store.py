@@ -58,18 +58,30 @@ class SqlStore(SqlHistory):
         """What is wrong with snapshots, retention and the like; what was accepted is kept all the same."""
         self._number = max((each.number for each in self.outbox()), default=0)
         self._settled: list[int] = []
+        self._plan: Plan | None = None
         self._forget_until = 0
         self._broken = ""
         self.fold()
 
     # the port --------------------------------------------------------------------------------------------
 
+    def prepare(self, transactions: Sequence[Transaction]) -> None:
+        """Write down what the next commit needs of some transactions."""
+        plan, self._plan = self._plan, None
+        if plan is None:
+            plan = Plan(self.last.sequence)
+        self.numbered.extend(plan, transactions)
+        self._plan = plan  # not if it failed in the middle: then the commit begins anew
+
     def commit(self, transactions: Sequence[Transaction]) -> int:
         """Keep all of them, durably when this returns, or raise StoreError and keep none."""
         if self._broken:
             raise BrokenStoreError(self._broken)
-        plan = self.numbered.plan(transactions, self.last.sequence)
-        plan.queue_as(self._number + 1, transactions)
+        plan, self._plan = self._plan, None
+        if plan is None or not plan.is_of(transactions):
+            plan = Plan(self.last.sequence)
+        self.numbered.extend(plan, transactions[len(plan.transactions) :])
+        plan.close(self._number + 1)
         settled, self._settled = self._settled, []
         plan.settle = [(number,) for number in settled]
         statements = plan.statements()
@@ -154,6 +166,7 @@ class SqlStore(SqlHistory):
         """A commit was kept."""
 
     def _written(self, statements: Statements) -> None:
+        self._plan = None  # what it builds on changes
         try:
             self.write([(statement, rows) for statement, rows in statements if rows])
         except BrokenStoreError as error:

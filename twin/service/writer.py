@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -28,6 +28,8 @@ T = TypeVar("T")
 LONGEST_WAIT_S: Final = 1.0
 """So often at least the writer looks at the clock and settles what was published."""
 STOP_TIMEOUT_S: Final = 30.0
+PREPARED_AT_ONCE: Final = 25
+"""So many requests at most are handled before what they lead to is made ready for the store."""
 COLLECT_AFTER: Final = 100_000
 """Objects more than were there at the last look."""
 
@@ -133,8 +135,16 @@ class _Batch:
     """What is handled and not kept yet."""
 
     transactions: list[Transaction] = field(default_factory=list)
+    changed: list[Transaction] = field(default_factory=list)
+    prepared_count: int = 0
     answers: list[tuple[Request, Any]] = field(default_factory=list)
     handled_count: int = 0
+
+    def add(self, transaction: Transaction) -> None:
+        """Take in what was handled."""
+        self.transactions.append(transaction)
+        if transaction.changes or transaction.messages:
+            self.changed.append(transaction)
 
 
 class Writer:
@@ -277,8 +287,10 @@ class Writer:
         elapsed_count = len(batch.transactions)
         while requests:
             now_s = self._now()
-            for request in requests:
-                self._handle(request, batch, now_s)
+            for start in range(0, len(requests), PREPARED_AT_ONCE):
+                for request in requests[start : start + PREPARED_AT_ONCE]:
+                    self._handle(request, batch, now_s)
+                self._prepare(batch)
             batch.handled_count += len(requests)
             room = self.batching.limit - batch.handled_count
             is_over = room <= 0 or self._now() - began_s >= self.batching.span_s
@@ -292,7 +304,7 @@ class Writer:
         if self.twins.next_due_s() > now_s or self._retry_s > now_s:
             return
         try:
-            batch.transactions.append(self.twins.elapse(now_s))
+            batch.add(self.twins.elapse(now_s))
         except Exception as error:  # noqa: BLE001  (one component's defect must not stop the others' requests)
             self._retry_s = now_s + LONGEST_WAIT_S
             self._failed(f"a deadline could not be dealt with: {type(error).__name__}: {error}")
@@ -314,7 +326,7 @@ class Writer:
                 self.counts.failed += 1
                 _fail(request, error)
             return
-        batch.transactions.append(transaction)
+        batch.add(transaction)
         if future is not None or on_kept is not None:
             batch.answers.append((request, result))
 
@@ -326,13 +338,20 @@ class Writer:
             transaction.undo()
             raise
 
+    def _prepare(self, batch: _Batch) -> None:
+        """Let the store write down what is new, while the processor has it at hand."""
+        fresh = batch.changed[batch.prepared_count :]
+        batch.prepared_count += len(fresh)
+        with suppress(Exception):  # the commit meets it again, and says so
+            self.store.prepare(fresh)
+
     def _failed(self, what: str) -> None:
         self.counts.failed += 1
         self._report(what)
 
     def _keep(self, batch: _Batch) -> bool:
         """Whether it was kept; whoever waits is told."""
-        changed = [each for each in batch.transactions if each.changes or each.messages]
+        changed = batch.changed
         has_settled = self._pass_on_settled()
         try:
             number = self.store.commit(changed) if changed or has_settled else 0

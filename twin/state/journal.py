@@ -107,6 +107,13 @@ EVERYTHING: Final = Retention()
 class Store(Protocol):
     """Keeps what transactions changed. One writer calls it."""
 
+    def prepare(self, transactions: Sequence[Transaction]) -> None:
+        """Do now what the next commit would have to do for these, as it costs less while they are fresh.
+
+        Nobody has to call it; transactions are committed in the order in which they were prepared, or not.
+        """
+        ...
+
     def commit(self, transactions: Sequence[Transaction]) -> int:
         """Keep all of them, durably when this returns, or raise StoreError and keep none.
 

@@ -36,6 +36,9 @@ class MemoryStore:
         self.waiting: dict[int, Outgoing] = {}
         self.number = 0
 
+    def prepare(self, transactions: Sequence[Transaction]) -> None:
+        """Nothing has to be made ready."""
+
     def commit(self, transactions: Sequence[Transaction]) -> int:
         """Keep all of them."""
         for entry in entries_of(transactions, self.bounds().last):
