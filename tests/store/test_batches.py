@@ -1,10 +1,12 @@
 """Pieces of the journal: what was written is read, and nothing else is taken for it."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.service.batches import Batch, batch, packed, unpacked
+from twin.service.batches import HEAD_BYTES, Batch, batch, begun, packed, unpacked, write
 from twin.state.journal import StoreError
 
 LINES = st.lists(
@@ -22,22 +24,33 @@ LINES = st.lists(
 )
 
 
+def piece_of(first, lines):
+    """A piece of the journal that was written line by line."""
+    written = begun()
+    for line in lines:
+        write(line, written, -1)
+    return batch(first, written, len(lines))
+
+
 @given(LINES, st.integers(1, 2**40), st.data())
 def test_what_was_written_is_read(lines, first, data):
     """As a whole, or some of it."""
-    piece = batch(first, lines)
+    piece = piece_of(first, lines)
     entries = piece.read()
     chosen = data.draw(st.lists(st.sampled_from(range(first, first + len(lines)))))
 
     assert [(each.last - each.sequence, *each[2:]) for each in entries] == lines
     assert [each.sequence for each in entries] == list(range(first, piece.last + 1))
     assert piece.pick(chosen) == [entries[each - first] for each in chosen]
+    places = piece.places()
+    assert [piece.record(*each) for each in pairwise(places)] == [each.record for each in entries]
+    assert (places[0], places[-1]) == (HEAD_BYTES, len(piece.entries))
 
 
 @given(LINES, st.data())
 def test_a_piece_with_a_flipped_bit_is_refused(lines, data):
     """Wherever it is."""
-    first, last, entries, checksum = batch(7, lines)
+    first, last, entries, checksum = piece_of(7, lines)
     place = data.draw(st.integers(0, len(entries) - 1))
     spoilt = bytearray(entries)
     spoilt[place] ^= 1 << data.draw(st.integers(0, 7))
@@ -48,7 +61,7 @@ def test_a_piece_with_a_flipped_bit_is_refused(lines, data):
 
 def test_a_piece_in_another_place_is_refused():
     """The sequence of its first entry and their number are guarded too."""
-    first, last, entries, checksum = batch(7, [(0, 1.0, "put", "a", "b", "b", b"{}")] * 3)
+    first, last, entries, checksum = piece_of(7, [(0, 1.0, "put", "a", "b", "b", b"{}")] * 3)
     for moved in (Batch(8, 10, entries, checksum), Batch(first, last + 1, entries, checksum)):
         with pytest.raises(StoreError, match="are damaged"):
             moved.read()

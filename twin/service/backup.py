@@ -290,10 +290,11 @@ class Tail:
 
     def append(self, plan: Plan) -> None:
         """Hand one commit to the operating system, which has it also if this process ends."""
-        pieces = [(first, last, len(entries), checksum) for first, last, entries, checksum in plan.batches]
+        batches = [piece.batch for piece in plan.pieces]
+        pieces = [(first, last, len(entries), checksum) for first, last, entries, checksum in batches]
         queued = [(number, len(messages), checksum) for number, messages, checksum in plan.queue]
         settled = [number for (number,) in plan.settle]
-        rest = [each.entries for each in plan.batches] + [each.messages for each in plan.queue]
+        rest = [each.entries for each in batches] + [each.messages for each in plan.queue]
         parts = framed((pieces, queued, settled), rest)
         if _write(self._file, parts) != sum(map(len, parts)):
             raise OSError(f"{self._file.name} could not be written whole")

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import accumulate
 from typing import Final, Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
 from twin.state.journal import Entry, StoreError
 
 ROW_ENTRIES: Final = 256
 """Entries in one piece at most: whoever reads one entry reads all of its piece."""
 
-_encode = msgspec.msgpack.Encoder().encode
+write: Final = msgspec.msgpack.Encoder().encode_into
+"""Appends a value to an array that was `begun`, with -1 as its last argument."""
+_HEAD: Final = struct.Struct(">BI")
+HEAD_BYTES: Final = _HEAD.size
+PACKED: Final = np.dtype("<u8")
+"""How numbers are packed."""
+_MANY: Final = 0xDD
+"""How an array with four bytes for its length begins in msgpack."""
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,7 +54,7 @@ class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 LineFields: TypeAlias = tuple[int, float, str, str, str, str, bytes]
-"""The fields of a line, where many are made in haste."""
+"""The fields of a line, as they are written."""
 _lines = msgspec.msgpack.Decoder(list[Line])
 _raw_lines = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _line = msgspec.msgpack.Decoder(Line)
@@ -78,6 +88,15 @@ class Batch(NamedTuple):
         except msgspec.MsgspecError as error:
             raise StoreError(f"{self} cannot be read: {error}") from None
 
+    def record(self, begin: int, end: int) -> bytes:
+        """The record of the entry that lies between two places of a piece that is known to be whole."""
+        return _line.decode(memoryview(self.entries)[begin:end]).record
+
+    def places(self) -> array[int]:
+        """Where the first entry of a piece that is known to be whole begins, and where each ends."""
+        lengths = [memoryview(line).nbytes for line in _raw_lines.decode(self.entries)]
+        return array("I", accumulate(lengths, initial=len(self.entries) - sum(lengths)))
+
     def check(self) -> None:
         """Raise StoreError if the piece is not what was written."""
         if not isinstance(self.entries, bytes) or checksum_of(self.first, self.entries) != self.checksum:
@@ -94,10 +113,21 @@ class Batch(NamedTuple):
         return f"entries {self.first} to {self.last} of the journal"
 
 
-def batch(first: int, lines: Sequence[LineFields]) -> Batch:
-    """A piece of these lines."""
-    entries = _encode(lines)
-    return Batch(first, first + len(lines) - 1, entries, checksum_of(first, entries))
+def begun() -> bytearray:
+    """An array in msgpack to which values are appended, each while the processor has it at hand."""
+    return bytearray(HEAD_BYTES)
+
+
+def whole(values: bytearray, count: int) -> bytes:
+    """The array with so many values."""
+    _HEAD.pack_into(values, 0, _MANY, count)
+    return bytes(values)
+
+
+def batch(first: int, lines: bytearray, count: int) -> Batch:
+    """A piece of these lines, so many of them."""
+    entries = whole(lines, count)
+    return Batch(first, first + count - 1, entries, checksum_of(first, entries))
 
 
 def checksum_of(first: int, entries: bytes) -> int:

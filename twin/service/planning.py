@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
@@ -9,9 +11,20 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
-from twin.message import Message
-from twin.service.batches import ROW_ENTRIES, Batch, LineFields, batch, packed
+from twin.service.batches import (
+    HEAD_BYTES,
+    PACKED,
+    ROW_ENTRIES,
+    Batch,
+    batch,
+    begun,
+    packed,
+    unpacked,
+    whole,
+    write,
+)
 from twin.state.journal import name_checksum, thing_of, written_of
 from twin.state.records import Transaction
 
@@ -38,12 +51,6 @@ class Numbered(NamedTuple):
 
 
 Statements: TypeAlias = list[tuple[str, Sequence[tuple[Any, ...]]]]
-Standing: TypeAlias = tuple[int, int, bytes, int]
-"""A record that stands: the sequence at which it appeared, that of its newest form, this, and what the
-checksum of its name is."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Subject(msgspec.Struct, gc=False):
@@ -63,12 +70,35 @@ Known: TypeAlias = dict[str, dict[str, Subject]]
 """Subjects by kind and key."""
 
 
+class Piece(NamedTuple):
+    """A piece of the journal, the subjects of its entries, packed, and where the entries lie in it."""
+
+    batch: Batch
+    numbers: bytes
+    places: array[int]
+
+
+def _first_place() -> array[int]:
+    return array("I", [HEAD_BYTES])
+
+
+@dataclass(slots=True)
+class Draft:
+    """A piece of the journal that is being written: lines, where they lie, the numbers of their subjects."""
+
+    lines: bytearray = field(default_factory=begun)
+    places: array[int] = field(default_factory=_first_place)
+    numbers: list[int] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class Plan:
-    """The rows that one commit writes, table by table, and where the records stand after it.
+    """The rows that one commit writes, table by table.
 
-    `numbers` has the subjects of the entries of each piece of the journal; `last` is the sequence of the last
-    entry, `transactions` are those that it is made of, and `made` are the records that appear or go.
+    `pieces` are those of the journal, `made` the records that appear or go, `notes` the sequences of entries
+    that change no record. `last` is the sequence of the last entry, and `transactions` are those that the
+    plan is made of.
     """
 
     last: int = 0
@@ -77,15 +107,13 @@ class Plan:
     write: list[tuple[int, int, float, int, str, bytes, bytes]] = field(default_factory=list)
     queue: list[Numbered] = field(default_factory=list)
     settle: list[tuple[int]] = field(default_factory=list)
-    ends: dict[int, Standing | None] = field(default_factory=dict)
     fresh: Known = field(default_factory=dict)
-    made: list[tuple[Subject, int | None]] = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
-    numbers: list[list[int]] = field(default_factory=list)
-    lines: list[LineFields] = field(default_factory=list)
-    messages: list[Message] = field(default_factory=list)
-    subjects: list[int] = field(default_factory=list)
-    kinds: set[str] = field(default_factory=set)
+    made: dict[int, tuple[Subject, int | None]] = field(default_factory=dict)
+    notes: list[int] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    draft: Draft = field(default_factory=Draft)
+    messages: bytearray = field(default_factory=begun)
+    message_count: int = 0
 
     def statements(self) -> Statements:
         """What to execute, in an order that holds."""
@@ -97,27 +125,37 @@ class Plan:
         ]
         return [(statement, each) for statement, each in rows if each]
 
-    def add(self, piece: Batch, numbers: list[int], kinds: set[str], at_s: float) -> None:
+    def add(self, piece: Piece, kinds: set[str], at_s: float) -> None:
         """Write a piece of the journal that ends at a time (seconds)."""
-        first, last, entries, checksum = piece
+        first, last, entries, checksum = piece.batch
         named = f"/{'/'.join(sorted(kinds))}/"
-        self.batches.append(piece)
-        self.numbers.append(numbers)
-        self.write.append((last, first, at_s, checksum, named, packed(numbers), entries))
+        self.pieces.append(piece)
+        self.write.append((last, first, at_s, checksum, named, piece.numbers, entries))
 
-    def cut(self, at_s: float) -> None:
-        """Close the piece of the journal that is open, if there is one, at a time (seconds)."""
-        if self.subjects:
-            piece = batch(self.last - len(self.lines) + 1, self.lines)
-            self.add(piece, self.subjects, self.kinds, at_s)
-            self.lines, self.subjects, self.kinds = [], [], set()
+    def take(self, what: str, subject: Subject, sequence: int) -> None:
+        """Remember what an entry does to the record of its subject, if it does more than to change it."""
+        if what == "note":
+            self.notes.append(sequence)
+        elif what == "remove":
+            self.made[subject.number] = subject, None
+        elif self.made.get(subject.number, (subject, subject.made))[1] is None:
+            self.made[subject.number] = subject, sequence
+
+    def cut(self, at_s: float) -> Draft:
+        """Close the piece of the journal that is open at a time (seconds), and begin the next."""
+        draft, self.draft = self.draft, Draft()
+        count = len(draft.numbers)
+        if count:
+            written = batch(self.last - count + 1, draft.lines, count)
+            self.add(Piece(written, packed(draft.numbers), draft.places), draft.kinds, at_s)
+        return self.draft
 
     def close(self, number: int) -> None:
         """All transactions are in: close the last piece, and let the messages wait in one row."""
         if self.transactions:
             self.cut(self.transactions[-1].now_s)
-        if self.messages:
-            written = _encode(self.messages)
+        if self.message_count:
+            written = whole(self.messages, self.message_count)
             self.queue = [Numbered(number, written, crc32(written))]
 
     def is_of(self, transactions: Sequence[Transaction]) -> bool:
@@ -127,24 +165,26 @@ class Plan:
 
 @dataclass(slots=True)
 class Subjects:
-    """All subjects, when the record of each was made, and what is not folded yet.
+    """All subjects, since when the record of each stands, and what is not folded yet.
 
-    `stored` is what the table of records has; `pending` are the records that differ from it; `unfolded` are
-    the first sequence, and the subjects, of each piece of the journal that is not folded.
+    `stored` is what the table of records has; `unfolded` are the pieces of the journal that are not folded
+    into it, and `notes` those of their entries that change no record.
     """
 
     known: Known = field(default_factory=dict)
     stored: dict[int, int] = field(default_factory=dict)
-    pending: dict[int, Standing | None] = field(default_factory=dict)
-    unfolded: list[tuple[int, list[int]]] = field(default_factory=list)
     highest: int = 0
     folded: int = 0
+    standing_count: int = 0
+    unfolded: list[Piece] = field(default_factory=list)
+    unfolded_bytes: int = 0
+    notes: set[int] = field(default_factory=set)
 
     # planning: nothing changes here until `adopt` --------------------------------------------------------
 
     def extend(self, plan: Plan, transactions: Sequence[Transaction]) -> None:
         """Add what transactions write to what a commit will write."""
-        known, ends, messages = self.known, plan.ends, plan.messages
+        known, draft = self.known, plan.draft
         for transaction in transactions:
             at_s, rest = transaction.now_s, len(transaction.changes)
             for change in transaction.changes:
@@ -156,44 +196,31 @@ class Subjects:
                 except KeyError:
                     thing = thing_of(key, change.before if record is None else record)
                     subject = self._named(kind, key, thing, plan)
-                number = subject.number
                 written = b"" if what == "remove" else written_of(record, change.entry)
-                plan.lines.append((rest, at_s, what, kind, key, subject.thing, written))
-                plan.subjects.append(number)
-                plan.kinds.add(kind)
-                if what == "put":
-                    made = _made(subject, number, ends)
-                    if made is None:
-                        made = sequence
-                        plan.made.append((subject, made))
-                    ends[number] = (made, sequence, written, subject.checksum)
-                elif what == "remove":
-                    ends[number] = None
-                    plan.made.append((subject, None))
-                if len(plan.subjects) == ROW_ENTRIES:
-                    plan.cut(at_s)
-            messages += transaction.messages
+                write((rest, at_s, what, kind, key, subject.thing, written), draft.lines, -1)
+                draft.places.append(len(draft.lines))
+                draft.numbers.append(subject.number)
+                draft.kinds.add(kind)
+                if what != "put" or subject.made is None or plan.made:
+                    plan.take(what, subject, sequence)
+                if len(draft.numbers) == ROW_ENTRIES:
+                    draft = plan.cut(at_s)
+            for message in transaction.messages:
+                write(message, plan.messages, -1)
+            plan.message_count += len(transaction.messages)
         plan.transactions += transactions
 
-    def replan(self, pieces: Iterable[Batch]) -> Plan:
+    def replan(self, batches: Iterable[Batch]) -> Plan:
         """What commits have written, made again from their pieces of the journal."""
         plan = Plan()
-        for piece in pieces:
-            entries, numbers = piece.read(), []
-            for sequence, _, _, what, kind, key, thing, written in entries:
+        for written in batches:
+            entries, numbers = written.read(), []
+            for sequence, _, _, what, kind, key, thing, _ in entries:
                 subject = self.known.get(kind, NOBODY).get(key) or self._named(kind, key, thing, plan)
-                number = subject.number
-                numbers.append(number)
-                if what == "put":
-                    made = _made(subject, number, plan.ends)
-                    if made is None:
-                        made = sequence
-                        plan.made.append((subject, made))
-                    plan.ends[number] = (made, sequence, written, subject.checksum)
-                elif what == "remove":
-                    plan.ends[number] = None
-                    plan.made.append((subject, None))
-            plan.add(piece, numbers, {each.kind for each in entries}, entries[-1].at_s)
+                numbers.append(subject.number)
+                plan.take(what, subject, sequence)
+            piece = Piece(written, packed(numbers), written.places())
+            plan.add(piece, {each.kind for each in entries}, entries[-1].at_s)
         return plan
 
     def _named(self, kind: str, key: str, thing: str, plan: Plan) -> Subject:
@@ -202,7 +229,8 @@ class Subjects:
         subject = of_kind.get(key)
         if subject is None:
             number = self.highest + len(plan.name) + 1
-            subject = of_kind[key] = Subject(number, thing, name_checksum(kind, key))
+            named = key if thing == key else thing  # one text less for each
+            subject = of_kind[key] = Subject(number, named, name_checksum(kind, key))
             plan.name.append((number, kind, key, thing))
         return subject
 
@@ -211,68 +239,103 @@ class Subjects:
         for kind, fresh in plan.fresh.items():
             self.known.setdefault(kind, {}).update(fresh)
         self.highest += len(plan.name)
-        for subject, made in plan.made:
+        for subject, made in plan.made.values():
+            self.standing_count += (made is not None) - (subject.made is not None)
             subject.made = made
-        self.pending |= plan.ends
-        self.unfolded += [(piece.first, numbers) for piece, numbers in zip(plan.batches, plan.numbers)]
-
-    def standing_count(self) -> int:
-        """How many records stand, at most."""
-        return len(self.stored) + len(self.pending)
-
-    def stands(self, number: int) -> bool:
-        """Whether there is a record of it."""
-        return self.pending[number] is not None if number in self.pending else number in self.stored
+        self.unfolded += plan.pieces
+        self.unfolded_bytes += sum(len(piece.batch.entries) for piece in plan.pieces)
+        self.notes.update(plan.notes)
 
     # folding ---------------------------------------------------------------------------------------------
 
-    def folding(self, last: int) -> Statements:
+    def folding(self, last: int) -> Folding:
         """What to execute so that the other tables hold what the journal has up to `last`."""
+        trail = self._trail()
+        subjects = self._numbered({each.subject for each in trail})
+        records = self._records(
+            [each.newest for each in trail if each.newest and subjects[each.subject].made is not None]
+        )
         forget: list[tuple[Any, ...]] = []
         make: list[tuple[Any, ...]] = []
         change: list[tuple[Any, ...]] = []
-        for number, end in sorted(self.pending.items(), key=_first):
-            made = self.stored.get(number)
-            if end is not None:
-                since, sequence, record, name_sum = end
+        ends: dict[int, int | None] = {}
+        for number, newest, _ in trail:
+            if not newest:
+                continue
+            subject, made = subjects[number], self.stored.get(number)
+            ends[number] = since = subject.made
+            if since is not None:
+                record = records[newest]
+                checksum = crc32(record, subject.checksum)
                 if since == made:
-                    change.append((sequence, record, crc32(record, name_sum), number))
+                    change.append((newest, record, checksum, number))
                     continue
-                make.append((number, since, sequence, record, crc32(record, name_sum)))
+                make.append((number, since, newest, record, checksum))
             if made is not None:
                 forget.append((number,))
-        return [
+        statements: Statements = [
             (FORGET, forget),
             (MAKE, make),
             (CHANGE, change),
-            (FOLLOW, self._followed(last)),
+            (FOLLOW, [(last, each.subject, each.sequences) for each in trail]),
             (COUNT_RUN, [(last,)]),
             (FOLDED, [(last,)]),
         ]
+        return Folding(last, statements, ends)
 
-    def _followed(self, run: int) -> list[tuple[int, int, bytes]]:
-        """The sequences of each subject in what is not folded, in the order of the subjects."""
-        trail: dict[int, list[int]] = {}
-        for first, numbers in self.unfolded:
-            for sequence, number in enumerate(numbers, first):
-                if number in trail:
-                    trail[number].append(sequence)
-                else:
-                    trail[number] = [sequence]
-        return [(run, number, packed(trail[number])) for number in sorted(trail)]
+    def _trail(self) -> list[_Trail]:
+        """The entries of each subject in what is not folded, in the order of the subjects."""
+        if not self.unfolded:
+            return []
+        numbers = np.concatenate([np.frombuffer(piece.numbers, PACKED) for piece in self.unfolded])
+        sequences = np.concatenate(
+            [np.arange(piece.batch.first, piece.batch.last + 1, dtype=PACKED) for piece in self.unfolded]
+        )
+        order = np.argsort(numbers, kind="stable")
+        numbers, sequences = numbers[order], sequences[order]
+        begins = np.flatnonzero(np.diff(numbers, prepend=numbers[0] + 1))
+        is_note = np.isin(sequences, np.fromiter(self.notes, PACKED, len(self.notes)))
+        newest = np.maximum.reduceat(np.where(is_note, 0, sequences), begins)
+        written, width = sequences.tobytes(), PACKED.itemsize
+        places = [*(begins * width).tolist(), len(written)]
+        return [
+            _Trail(number, last, written[begin:end])
+            for number, last, begin, end in zip(numbers[begins].tolist(), newest.tolist(), places, places[1:])
+        ]
 
-    def fold(self, last: int) -> None:
+    def _numbered(self, numbers: Container[int]) -> dict[int, Subject]:
+        """Subjects by their numbers."""
+        return {
+            subject.number: subject
+            for known in self.known.values()
+            for subject in known.values()
+            if subject.number in numbers
+        }
+
+    def _records(self, sequences: Iterable[int]) -> dict[int, bytes]:
+        """The records that some entries hold which are not folded."""
+        wanted, found = sorted(sequences), dict[int, bytes]()
+        begin = 0
+        for written, _, places in self.unfolded:
+            end = bisect_right(wanted, written.last, begin)
+            for sequence in wanted[begin:end]:
+                place = sequence - written.first
+                found[sequence] = written.record(places[place], places[place + 1])
+            begin = end
+        return found
+
+    def fold(self, folding: Folding) -> None:
         """The folding was carried out."""
-        for number, end in self.pending.items():
-            if end is None:
+        for number, made in folding.ends.items():
+            if made is None:
                 self.stored.pop(number, None)
             else:
-                self.stored[number] = end[0]
-        self.pending, self.unfolded, self.folded = {}, [], last
+                self.stored[number] = made
+        self.unfolded, self.unfolded_bytes, self.notes, self.folded = [], 0, set(), folding.last
 
     def unfolded_subjects(self) -> set[int]:
         """The subjects of entries that are not folded."""
-        return {number for _, numbers in self.unfolded for number in numbers}
+        return {number for piece in self.unfolded for number in unpacked(piece.numbers)}
 
     def drop(self, numbers: Container[int]) -> None:
         """Nothing names these subjects any more."""
@@ -281,13 +344,17 @@ class Subjects:
             self.known[kind] = kept
 
 
-def _made(subject: Subject, number: int, ends: Mapping[int, Standing | None]) -> int | None:
-    """Since when its record stands, None if it has none; `ends` are newer than the subject."""
-    if number in ends:
-        standing = ends[number]
-        return None if standing is None else standing[0]
-    return subject.made
+class _Trail(NamedTuple):
+    """The entries of a subject, packed, and the newest that is no note: 0 if all are."""
+
+    subject: int
+    newest: int
+    sequences: bytes
 
 
-def _first(item: tuple[int, Any]) -> int:
-    return item[0]
+class Folding(NamedTuple):
+    """What folding up to an entry executes, and since when the records stand that it has changed."""
+
+    last: int
+    statements: Statements
+    ends: dict[int, int | None]

@@ -72,6 +72,9 @@ older one changes.
 FOLD_ENTRIES: Final = 50_000
 """So many entries of the journal are folded into the other tables at once."""
 
+FOLD_BYTES: Final = 64 << 20
+"""Or fewer if they are long, as they are held in memory until then."""
+
 FEWEST_PIECES: Final = 4
 MOST_PIECES: Final = 256
 """Pieces of the journal that are read at once: few at first, as they may be long."""
@@ -250,7 +253,7 @@ class SqlHistory(ABC):
             known.setdefault(kind, {})[key] = subject
             highest = max(highest, number)
         folded = int(self.about("folded") or 0)
-        subjects = Subjects(known, stored, {}, [], highest, folded)
+        subjects = Subjects(known, stored, highest, folded, len(stored))
         for piece in self.pieces(Wanted(after=folded)):
             subjects.adopt(subjects.replan([piece]))
         return subjects

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from twin.service.batches import unpacked
 from twin.service.planning import Plan, Statements
-from twin.service.sql import FOLD_ENTRIES, SqlHistory
+from twin.service.sql import FOLD_BYTES, FOLD_ENTRIES, SqlHistory
 from twin.state.journal import (
     EVERYTHING,
     BrokenStoreError,
@@ -109,7 +109,7 @@ class SqlStore(SqlHistory):
         if self._broken:
             return
         try:
-            if self.last.sequence - self.numbered.folded >= self.keeping.fold_entries:
+            if self._is_fold_due():
                 self.fold()
             if self.last.sequence >= self.snapshot_due:
                 self.snapshot()
@@ -119,6 +119,10 @@ class SqlStore(SqlHistory):
             self.trouble = str(error)
             self._forget_until = 0
             self.wait_from(self.last.sequence + RETRY_ENTRIES - self.keeping.snapshot_entries)
+
+    def _is_fold_due(self) -> bool:
+        count = self.last.sequence - self.numbered.folded
+        return count >= self.keeping.fold_entries or self.numbered.unfolded_bytes >= FOLD_BYTES
 
     def snapshot(self) -> Mark:
         """Keep how all records stand now, and let retention go on from here."""
@@ -132,15 +136,16 @@ class SqlStore(SqlHistory):
 
     def wait_from(self, sequence: int) -> None:
         """The next snapshot is due so long after this sequence."""
-        records = self.keeping.snapshot_records * self.numbered.standing_count()
+        records = self.keeping.snapshot_records * self.numbered.standing_count
         self.snapshot_due = sequence + max(self.keeping.snapshot_entries, records)
 
     def fold(self) -> None:
         """Bring the tables of records and of the trail to where the journal is."""
         last = self.last.sequence
         if last != self.numbered.folded:
-            self._written(self.numbered.folding(last))
-            self.numbered.fold(last)
+            folding = self.numbered.folding(last)
+            self._written(folding.statements)
+            self.numbered.fold(folding)
 
     def finish(self) -> None:
         """Keep what is settled, and leave the tables folded."""
@@ -208,7 +213,7 @@ class SqlStore(SqlHistory):
         )
 
     def _is_needed(self, subject: int, until: int) -> bool:
-        if self.numbered.stands(subject):
+        if subject in self.numbered.stored:  # nothing of it is unfolded
             return True
         found = self.query(
             f"SELECT t.sequences FROM run r {self.join} trail t ON t.run = r.number"  # noqa: S608  (fixed)
