@@ -275,6 +275,15 @@ def read(reader, payload, given):
     return repr(request)
 
 
+def test_sections_that_are_updated_at_one_moment_are_measured_together():
+    """As many requests of a batch are handled at one moment."""
+    twins, moment_s = shadows(state_limit_bytes=400), 100.0
+    assert "update/accepted" in update(twins, {"desired": {"a": "x" * 250}}, moment_s)
+
+    assert update(twins, {"reported": {"a": "x" * 250}}, moment_s)["update/rejected"]["code"] == 413
+    assert twins.records.get(SHADOW, "thing").state.keys() == {"desired"}
+
+
 @given(st.lists(st.dictionaries(KEYS, st.text(max_size=60) | st.none() | st.just({"x": 1}), max_size=3)))
 @settings(max_examples=200)
 def test_a_state_is_refused_exactly_when_it_is_too_long(reports):
