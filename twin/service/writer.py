@@ -45,7 +45,7 @@ class Batching:
     The durability "each" is a limit of 1: a commit for every request.
     """
 
-    limit: int = 250
+    limit: int = 500
     span_s: float = 0.005
     queue_limit: int = 10_000
 
