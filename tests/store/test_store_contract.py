@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twin.message import Message
 from twin.service.opening import open_store
 from twin.service.postgres_store import PostgresStore
+from twin.service.sql_store import SqlStore
 from twin.service.writer import Writer
 from twin.state.journal import Wanted, load, sequence_at, state_at, walk
 from twin.state.memory_store import MemoryStore
@@ -78,6 +79,57 @@ def test_what_was_kept_is_there_when_it_is_opened_again(reopen):
         (1, [Message("x/y", b'{"z":1}', 1, retain=True)])
     ]
     assert store.bounds() == (1, 4, 2.0)
+
+
+@pytest.mark.parametrize("ready", [0, 1, 2, 3])
+def test_a_commit_writes_the_same_however_much_was_prepared(reopen, ready):
+    """In one part or several, and over what was folded in the meantime."""
+    records, store = Records(), reopen()
+    store.commit([changed(records, 1.0, ("a", 1), ("b", 1))])
+    transactions = [
+        changed(records, 2.0, ("a", None), ("c", 1), ("note", 1)),
+        changed(records, 3.0, ("c", None), ("a", 2)),
+        changed(records, 4.0, ("c", 3)),
+    ]
+    for each in transactions:
+        each.publish("x/y", each.now_s)
+    store.prepare(transactions[:1])
+    if ready == 2 and isinstance(store, SqlStore):
+        store.fold()
+    store.prepare(transactions[1:ready])
+    number = store.commit(transactions)
+    store = reopen()
+
+    assert [(each.sequence, each.last, each.what, each.key) for each in store.entries(Wanted(after=2))] == [
+        (3, 5, "remove", "a"),
+        (4, 5, "put", "c"),
+        (5, 5, "note", "a"),
+        (6, 7, "remove", "c"),
+        (7, 7, "put", "a"),
+        (8, 8, "put", "c"),
+    ]
+    assert list(load(store, KINDS)) == list(records)
+    (waiting,) = store.outbox()
+    assert (waiting.number, [each.payload for each in waiting.messages]) == (number, [b"2.0", b"3.0", b"4.0"])
+
+
+def test_what_was_prepared_and_not_committed_is_not_kept(reopen):
+    """Because the batch was given up, or another one is committed."""
+    records, store = Records(), reopen()
+    given_up = changed(Records(), 1.0, ("a", 1), ("z", 1))
+    given_up.publish("x/y", "lost")
+    store.prepare([given_up])
+    store.commit([changed(records, 2.0, ("a", 2))])
+    store.prepare([given_up])
+    store.commit([])
+    store.commit([changed(records, 3.0, ("b", 3))])
+    store = reopen()
+
+    assert [(each.sequence, each.at_s, each.key) for each in store.entries(Wanted())] == [
+        (1, 2.0, "a"),
+        (2, 3.0, "b"),
+    ]
+    assert (list(load(store, KINDS)), store.outbox()) == (list(records), [])
 
 
 def test_the_sequence_goes_on(reopen):

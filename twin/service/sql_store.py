@@ -75,9 +75,9 @@ class SqlStore(SqlHistory):
 
     def commit(self, transactions: Sequence[Transaction]) -> int:
         """Keep all of them, durably when this returns, or raise StoreError and keep none."""
+        plan, self._plan = self._plan, None
         if self._broken:
             raise BrokenStoreError(self._broken)
-        plan, self._plan = self._plan, None
         if plan is None or not plan.is_of(transactions):
             plan = Plan(self.last.sequence)
         self.numbered.extend(plan, transactions[len(plan.transactions) :])
