@@ -90,17 +90,17 @@ def fidelity(options: argparse.Namespace) -> int:
         return INTERRUPTED
     comparison = compared(both.virtual, both.live, both.run, tolerance)
     found = circumstances(both.variant, options.scenario, both.brokers, both.run, tolerance, comparison)
-    if options.out:
-        write(Path(options.out), page(found).encode())
-    if options.runs:
-        keep(Path(options.runs), found)
     if options.json:
         sys.stdout.buffer.write(encode(found))
         sys.stdout.flush()
     else:
-        print(line(found))
-        if options.out:
+        print(line(found), flush=True)
+    if options.out:
+        write(Path(options.out), page(found).encode())
+        if not options.json:
             print(f"report: {options.out}")
+    if options.runs:
+        keep(Path(options.runs), found)
     return EXIT[comparison.verdict]
 
 

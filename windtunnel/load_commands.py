@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOAD, SHOWN = "load.json", "load.txt"
 LOG: Final = "locust.log"
+ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  (where Locust's page listens)
 INSTALL: Final = "python -m pip install 'windtunnel-iot[load]'"
 EXAMPLES: Final = """\
 examples:
@@ -83,6 +84,7 @@ def load(options: argparse.Namespace) -> int:
     from scenarios.shipped import load as load_scenario
     from twin.live.probe import probe_each, trouble
     from twin.service.brokers import OURS, broker
+    from twin.service.web import listening
 
     if options.processes < 1:
         raise InputError(f"--processes is at least 1, not {options.processes}")
@@ -90,6 +92,8 @@ def load(options: argparse.Namespace) -> int:
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     asked = asked_of(variant, options.expect)
     _read_password(options)
+    if options.web:
+        listening(ANY_ADDRESS, options.web_port, "--web-port").close()
     with broker(options.broker) as running:
         url = running.endpoint.url if options.broker in OURS else options.broker
         plan = _plan(options, url)
@@ -108,9 +112,11 @@ def load(options: argparse.Namespace) -> int:
         finished = dataclasses.replace(finished, is_interrupted=False)
     verdicts = verdicts_of(plan.variant, asked, finished.figures)
     document, shown = _document(plan, finished, verdicts), _shown(plan, finished, verdicts)
-    _keep(archive, finished, verdicts, document, shown)
-    print(json.dumps(document) if options.json else f"{shown}\nkept in {archive.folder}")
-    problems = [*filter(None, [finished.problem, gone and f"at the end of the load there is {gone}"])]
+    unkept = _keep(archive, finished, verdicts, document, shown)
+    kept = "" if unkept else f"\nkept in {archive.folder}"
+    print(json.dumps(document) if options.json else f"{shown}{kept}")
+    gone = gone and f"at the end of the load there is {gone}"
+    problems = [each for each in (finished.problem, gone, unkept) if each]
     for each in problems:
         print(f"windtunnel: {each}", file=sys.stderr)
     if problems:
@@ -197,7 +203,8 @@ def _document(plan: LoadPlan, finished: Finished, verdicts: Verdicts) -> dict[st
 
 def _keep(
     archive: Archive, finished: Finished, verdicts: Verdicts, document: dict[str, Any], shown: str
-) -> None:
+) -> str:
+    """Keep it; what kept us from it, or ""."""
     from scenarios.store import write
 
     manifest = archive.manifest
@@ -207,9 +214,13 @@ def _keep(
     }
     manifest.state = "interrupted" if finished.is_interrupted else "done"
     manifest.wall_s = finished.wall_s
-    write(archive.folder / LOAD, json.dumps(document, indent=1))
-    write(archive.folder / SHOWN, shown + "\n")
-    archive.store.save(manifest)
+    try:
+        write(archive.folder / LOAD, json.dumps(document, indent=1))
+        write(archive.folder / SHOWN, shown + "\n")
+        archive.store.save(manifest)
+    except OSError as error:
+        return f"not all results could be kept: {error.filename}: {error.strerror}"
+    return ""
 
 
 def stored(folder: Path, *, is_json: bool) -> str | None:

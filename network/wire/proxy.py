@@ -26,7 +26,7 @@ from network.topology import PORT_MARK, node_of
 from network.wire.datagrams import Arrived, Datagrams
 from network.wire.stream import End, pair, tune
 from network.wire.timeline import WallTimeline
-from twin.errors import InputError
+from twin.errors import InputError, MissingEnvironmentError
 from twin.kernel.flight import Flight
 from twin.kernel.waiting import wait_for
 from twin.message import Message
@@ -398,13 +398,18 @@ def _bound(at: Address, kind: socket.SocketKind) -> socket.socket:
         sock.bind(at)
     except (OSError, OverflowError) as error:
         sock.close()
-        raise InputError(f"cannot listen at {at[0]}:{at[1]}: {_reason(error)}") from None
+        kind_of_error = MissingEnvironmentError if _is_taken(error) else InputError
+        raise kind_of_error(f"cannot listen at {at[0]}:{at[1]}: {_reason(error)}") from None
     return sock
 
 
 def _address(sock: socket.socket) -> Address:
     host, port = sock.getsockname()[:2]
     return host, port
+
+
+def _is_taken(error: Exception) -> bool:
+    return getattr(error, "errno", None) == errno.EADDRINUSE
 
 
 def _reason(error: Any) -> str:

@@ -241,8 +241,10 @@ def _losses(
 
 
 def _steps(pairs: Sequence[tuple[Chain, Chain]]) -> list[Step]:
-    """Mean time of each step over all pairs that ended: the differences add up to that of the means."""
-    ended = [pair for pair in pairs if all(math.isfinite(each.latency_s) for each in pair)]
+    """Mean time of each step over all pairs whose steps are known, as they are where the transfers of both
+    were kept: the differences add up to that of the means.
+    """
+    ended = [pair for pair in pairs if all(each.steps for each in pair)]
     if not ended:
         return []
     names: dict[str, list[float]] = {}

@@ -65,10 +65,11 @@ def record(
             name = f"{kinds[each.source]} > {kinds[each.to]}"
             found.hops.setdefault(name, []).append(each.arrived_s - each.sent_s)
     windows = _windows(assembly, data)
+    known_to_s = max((each.ended_s for each in delivered), default=0.0) if transfers.omitted else math.inf
     for metric in _latencies(requirements):
         name = _name(metric)
         if isinstance(metric, ChainLatency):
-            found.chains[name] = _chains(metric, data, windows, by_trace, kinds)
+            found.chains[name] = _chains(metric, data, windows, _Known(by_trace, known_to_s), kinds)
         else:
             found.firsts[name] = dict(zip(data.nodes_of(metric.end.text), samples_of(metric, data)))
     return found
@@ -96,11 +97,18 @@ def _windows(assembly: Assembly, data: Record) -> list[tuple[float, float]]:
     return [(begin_s, end_s + SETTLE_S) for begin_s, end_s in spans]
 
 
+class _Known(NamedTuple):
+    """The transfers of each chain, up to a time: of a long run not all are kept."""
+
+    by_trace: Mapping[int, list[Transfer]]
+    to_s: float
+
+
 def _chains(
     metric: ChainLatency,
     data: Record,
     windows: Sequence[tuple[float, float]],
-    by_trace: Mapping[int, list[Transfer]],
+    known: _Known,
     kinds: Mapping[str, str],
 ) -> dict[Pair, Chain]:
     ends: dict[int, list[tuple[float, str]]] = defaultdict(list)
@@ -119,7 +127,11 @@ def _chains(
             continue
         end_s, end_node = ended[0] if ended else (math.inf, "")
         is_touched = any(start_s < to_s and end_s >= from_s for from_s, to_s in windows)
-        steps = _steps(by_trace[trace], (node, start_s), (end_node, end_s), kinds) if ended else ()
+        steps = (
+            _steps(known.by_trace[trace], (node, start_s), (end_node, end_s), kinds)
+            if ended and end_s < known.to_s
+            else ()
+        )
         found[node, ordinals[node]] = Chain(start_s, end_s - start_s, len(ended), is_touched, steps)
     return found
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -151,6 +152,42 @@ def test_a_broker_that_is_not_there_is_one_sentence(folder):
         "windtunnel: no broker at mqtt://127.0.0.1:1: connection refused"
     ]
     assert not (folder / "runs").exists() or list((folder / "runs").glob("2*")) == []
+
+
+def test_a_port_that_is_taken_is_found_before_the_load_begins(folder):
+    """The page is what --web is for, so without it there is no load."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = load(folder, "--broker", "mosquitto", "--web", "--web-port", str(port), "--for", "1 s")
+
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1] == (
+        f"windtunnel: port {port} of 0.0.0.0 is taken; end who has it, or choose another with --web-port"
+    )
+    assert not (folder / "runs").exists()
+
+
+def test_a_disk_that_is_full_costs_the_files_and_not_the_words(folder, mosquitto):
+    """What was measured is shown all the same; the limit of a file's size stands for the disk's."""
+    command = ("--broker", mosquitto.endpoint.url, "--for", "1 s")
+    program = (
+        "import sys, resource; from loadtests import starting; import windtunnel.load_commands as commands;"
+        "ran = starting.run_locust\n"
+        "def limited(*given):\n"
+        "    found = ran(*given)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))\n"
+        "    return found\n"
+        "starting.run_locust = limited\n"
+        "from windtunnel.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "load", "town.scenario.yaml", *command],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 4, done.stderr
+    assert "not all results could be kept: runs/" in done.stderr.splitlines()[-1]
+    assert "due to delivered" in done.stdout
 
 
 def test_what_a_load_cannot_judge_is_refused(folder):

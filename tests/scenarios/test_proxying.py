@@ -6,7 +6,7 @@ import pytest
 
 from scenarios.control import Desk, ask
 from scenarios.proxying import ProxyPlan, ProxyRun, link_of
-from twin.errors import InputError
+from twin.errors import InputError, MissingEnvironmentError
 
 HERE = ("127.0.0.1", 0)
 pytestmark = pytest.mark.timeout(30)
@@ -113,8 +113,8 @@ def test_what_cannot_be_is_said_before_anything_runs(link, timeline, sentence):
 
 
 def test_a_taken_port_is_one_sentence(server):
-    """No traceback at two in the morning."""
-    with pytest.raises(InputError, match="the port is taken"):
+    """No traceback at two in the morning; the input was right, so it is the machine that lacks something."""
+    with pytest.raises(MissingEnvironmentError, match="the port is taken"):
         ProxyRun(ProxyPlan(server.getsockname(), ("127.0.0.1", 9), {"path": "direct"}), print)
 
 

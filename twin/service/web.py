@@ -41,8 +41,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A listening socket; raises MissingEnvironmentError if the port is taken or the address is not ours."""
+def listening(host: str, port: int, option: str = "--port") -> socket.socket:
+    """A listening socket; raises MissingEnvironmentError if the port is taken or the address is not ours.
+
+    `option` is what another port is chosen with.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -52,7 +55,7 @@ def listening(host: str, port: int) -> socket.socket:
         opened.close()
         if error.errno == errno.EADDRINUSE:
             raise MissingEnvironmentError(
-                f"port {port} of {host} is taken; end who has it, or choose another with --port"
+                f"port {port} of {host} is taken; end who has it, or choose another with {option}"
             ) from None
         raise MissingEnvironmentError(f"cannot listen on {host} port {port}: {error.strerror}") from None
     opened.listen(BACKLOG)
