@@ -1,5 +1,6 @@
 """The command line as a user runs it: in a folder of their own, in its own process."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[2]
+_found = importlib.util.spec_from_file_location("warm", HOME / "tests" / "warm.py")
+sys.modules["warm"] = importlib.util.module_from_spec(_found)
+_found.loader.exec_module(sys.modules["warm"])
 
 SMALL = """\
 scenario: 1
@@ -54,15 +58,32 @@ def environment():
     return {**kept, "PYTHONPATH": str(HOME), "COLUMNS": "120"}
 
 
+@pytest.fixture(scope="session")
+def keeper():
+    """Who runs the commands of a worker's tests."""
+    with sys.modules["warm"].Keeper() as found:
+        yield found
+
+
 @pytest.fixture
-def windtunnel(folder, environment):
-    """`windtunnel ARGUMENTS` in the user's folder."""
+def windtunnel(keeper, folder, environment):
+    """`windtunnel ARGUMENTS` in the user's folder, in a process of its own that has its imports already."""
 
     def call(*arguments, **settings):
+        return keeper.run(arguments, folder, {**environment, **settings})
+
+    return call
+
+
+@pytest.fixture
+def cold(folder, environment):
+    """The same, started anew: for what is about the start."""
+
+    def call(*arguments):
         return subprocess.run(
             [sys.executable, "-m", "windtunnel", *arguments],
             cwd=folder,
-            env={**environment, **settings},
+            env=environment,
             capture_output=True,
             text=True,
             encoding="utf-8",

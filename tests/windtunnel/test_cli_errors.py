@@ -61,11 +61,11 @@ def test_results_that_cannot_be_read_are_one_sentence(windtunnel, folder, conten
         assert "study.json cannot be read as results" in done.stderr
 
 
-def test_a_package_that_hides_ours_is_named(windtunnel, folder):
+def test_a_package_that_hides_ours_is_named(cold, folder):
     """A folder `network` with an __init__.py in the user's folder."""
     (folder / "network").mkdir()
     (folder / "network" / "__init__.py").touch()
-    done = windtunnel("--help")
+    done = cold("--help")
 
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
     assert "hides Windtunnel's own" in done.stderr
