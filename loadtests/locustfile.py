@@ -5,9 +5,11 @@ locust -f .../loadtests/locustfile.py --scenario car_park_fire --host mqtt://127
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any, Final
 
+import gevent
 import locust
 from locust.env import Environment
 
@@ -73,5 +75,12 @@ def prepare(environment: Environment, **_: Any) -> None:
         sys.exit(MISSING if isinstance(error, MissingEnvironmentError) else INVALID)
 
 
+def calm(**_: Any) -> None:
+    """Let Ctrl-C reach Locust's own waiting, and not cut short whatever a fleet is just doing."""
+    waiting = gevent.getcurrent()
+    gevent.signal_handler(signal.SIGINT, lambda: waiting.throw(KeyboardInterrupt))
+
+
 events.init_command_line_parser.add_listener(add_options)
 events.init.add_listener(prepare)
+events.init.add_listener(calm)
