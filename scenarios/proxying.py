@@ -22,7 +22,7 @@ from scenarios.wiring.linking import build_topology
 from scenarios.wiring.members import members_of
 from scenarios.wiring.timeline import INSTANT, Aim, fault_of, occurrences
 from scenarios.wiring.vocabulary import Vocabulary
-from twin.errors import InputError
+from twin.errors import InputError, WindtunnelError
 from twin.kernel.randomness import Streams
 
 CLIENT, SERVER, LINK = "client", "server", "link"
@@ -70,7 +70,9 @@ class ProxyRun:
     count: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        """Check the plan and listen. Raises InputError for a link, fault or address that cannot be."""
+        """Check the plan and listen. Raises InputError for a link, fault or address that cannot be,
+        and MissingEnvironmentError for a port that is taken.
+        """
         self.scenario = _scenario(self.plan)
         self.streams = Streams(self.plan.seed)
         topology = build_topology(self.scenario, members_of(self.scenario, {}), self.streams, Path())
@@ -82,7 +84,7 @@ class ProxyRun:
         listen = self.proxy.listen_datagrams if self.plan.is_datagrams else self.proxy.listen
         try:
             self.at = listen(self.plan.listen, self.plan.to, CLIENT, SERVER)
-        except InputError:
+        except WindtunnelError:
             self.proxy.close()
             raise
         for entry, fault in faults:
