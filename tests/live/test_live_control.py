@@ -87,6 +87,7 @@ def session(tmp_path):
         ("proxy", "region_outage", "site: cloud"),
     ],
 )
+@pytest.mark.slow
 def test_a_cut_by_hand_delays_what_is_wished_meanwhile(session, links, fault, aim):
     """The line is dead from before the wish until after it; the wish is followed after the heal."""
     order, wait = session(links)
@@ -155,6 +156,7 @@ def timeline_in(folder):
     return yaml.safe_load(path.read_text("utf-8"))["timeline"]
 
 
+@pytest.mark.slow
 def test_a_cut_by_hand_stops_real_packets_and_can_be_played_again(tmp_path):
     """The kernel's own TCP waits for the heal; the written timeline does the same in virtual time."""
     with on_packets(tmp_path) as (order, wait):
@@ -179,6 +181,7 @@ def test_a_cut_by_hand_stops_real_packets_and_can_be_played_again(tmp_path):
     assert outcome.metrics["desired_to_wish_followed"] > healed_s - 5.0
 
 
+@pytest.mark.slow
 def test_links_are_degraded_and_as_good_as_before_on_real_packets(tmp_path):
     """Packets are late while it lasts; each of two orders given at once is taken."""
     with on_packets(tmp_path) as (order, wait):
@@ -194,6 +197,7 @@ def test_links_are_degraded_and_as_good_as_before_on_real_packets(tmp_path):
     assert [each["fault"] for each in timeline_in(tmp_path)] == ["netem", "surge"]
 
 
+@pytest.mark.slow
 def test_connections_on_real_packets_are_not_ours_to_end(tmp_path):
     """By hand or in the timeline it is one sentence."""
     refusal = "'conn_reset' ends connections, and with --links tun they are the operating system's own"
@@ -218,6 +222,7 @@ def test_connections_on_real_packets_are_not_ours_to_end(tmp_path):
     assert refusal in done.stderr
 
 
+@pytest.mark.slow
 def test_a_broker_beyond_real_packets_is_killed_and_comes_back_there(tmp_path):
     """It stands in its namespace again, so that the devices find it."""
     with on_packets(tmp_path) as (order, wait):
@@ -230,6 +235,7 @@ def test_a_broker_beyond_real_packets_is_killed_and_comes_back_there(tmp_path):
     assert json.loads(out)["requirements"]["followed"]["is_met"]
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_killed_comes_back_on_its_port(session):
     """The devices connect again by their own rules, and follow the wish."""
     order, wait = session()
@@ -244,6 +250,7 @@ def test_a_broker_that_is_killed_comes_back_on_its_port(session):
     assert [entry["fault"] for entry in found["control"].happened] == ["crash"]
 
 
+@pytest.mark.slow
 def test_a_pause_takes_no_time_of_the_run(session):
     """The run's clock stands still, and the run is in real time all the same."""
     order, wait = session()

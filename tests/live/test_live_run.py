@@ -71,6 +71,7 @@ def variant(scenario_file):
     return load(scenario_file).variants[0]
 
 
+@pytest.mark.slow
 def test_the_fire_reaches_the_gate_through_a_real_broker(mosquitto_port):
     """The alarm goes up to mosquitto and the order comes back, as late as the links are long."""
     variant = load("car_park_fire").variant("cloud_us")
@@ -91,6 +92,7 @@ def test_what_runs_on_the_broker_is_one_of_its_clients(mosquitto_port, variant):
     assert found.outcome.tally.sent == found.outcome.tally.delivered + found.outcome.tally.in_flight
 
 
+@pytest.mark.slow
 def test_the_levels_of_the_links_delay_alike(mosquitto_port, tmp_path):
     """Nothing at `none`; at `in-driver` and `proxy` the way from Virginia before a wish is followed."""
     path = tmp_path / "far.scenario.yaml"
