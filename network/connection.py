@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 
 from network import segments
 from network.dns import RETRY_S
-from network.flow import Alarm, Carried, Flow, Segment
+from network.flow import Alarm, Flow
 from network.link import Link
 from network.media.ride import IN_MEDIUM, Ride
-from network.segments import FULL_SEGMENT_BYTES
+from network.segments import FULL_SEGMENT_BYTES, Carried, Segment
 from network.tcp import transfer_s
 from network.topology import Path, Topology
 from network.transport import (
@@ -24,7 +24,6 @@ from network.transport import (
     MAXIMUM_SEGMENT_BYTES,
     MOST_RTO_S,
     SYN_RTO_S,
-    TCP_IP_HEADER_BYTES,
     Connected,
 )
 from twin.kernel.flight import Flight
@@ -148,7 +147,7 @@ class Connections:
         there = self._path(flow.source, flow.to) or self._topology.nominal_path(flow.source, flow.to)
         back = self._path(flow.to, flow.source) or self._topology.nominal_path(flow.to, flow.source) or there
         delay_s = self._topology.expected_delay_s
-        flow.settle(delay_s(there), delay_s(back))
+        flow.settle(delay_s(there), delay_s(back), back or ())
 
     def _path(self, source: str, to: str) -> Path | None:
         if self._version != self._topology.version:
@@ -182,14 +181,15 @@ class Connections:
             self._transmit_leg(flight, segment, flow)
             return
         segment.sent_s = now
+        answered_count = 0
         flow.sent_count = segment.number = flow.sent_count + 1
         if not flow.is_fixed:
             if not segment.has_been_lost:
                 flow.last_sent_s = now
             flow.window.send(segment.segment_count, flow.entered_count)
             peer = flow.peer
-            if peer is not None and (peer.unanswered or not peer.is_answered):
-                peer.answer(now)
+            if peer is not None and (peer.unanswered or peer.lost_acks.acks or not peer.is_answered):
+                answered_count = peer.answer(now)
         links = flow.links
         if links is None:
             links = flow.links = self._path(flow.source, flow.to)
@@ -202,6 +202,8 @@ class Connections:
             self._advance(flight)
         else:
             self._cross(flight)
+        if answered_count and flow.peer is not None and flight in flow.lost:
+            flow.peer.lost_acks.take_back(flow.peer.acks, answered_count)
 
     def _transmit_leg(self, flight: Carried, segment: Segment, flow: Flow) -> None:
         """Start a trip of the handshake, forth or back."""
@@ -256,7 +258,7 @@ class Connections:
         link = links[hop]
         timeline = self._timeline
         now = timeline.now
-        at_s = link.release(now, self._wire_bytes(flight, segment))
+        at_s = link.release(now, segments.wire_bytes(flight))
         if segment.segment_count > 1 and at_s is not None:
             at_s = segments.release_more(link, now, segment.segment_count, at_s)
         if at_s is None:
@@ -265,12 +267,6 @@ class Connections:
         if segment.leg >= segment.last_leg:
             link.personal_byte_count += segments.personal_bytes((flight, *segment.riders))
         timeline.schedule(at_s, flight, self._next if hop + 1 < len(links) else self._end)
-
-    def _wire_bytes(self, flight: Carried, segment: Segment) -> int:
-        if segment.leg < segment.last_leg:
-            return segment.flow.tcp.handshake_bytes[segment.leg]
-        size_bytes: int = flight.size_bytes
-        return segments.data_bytes(flight) + TCP_IP_HEADER_BYTES if segment.riders else size_bytes
 
     def _leave(self, flight: Carried, link: Link, at_s: float | None) -> None:
         """The link lets the flight out at this time, or stopped it."""
@@ -284,8 +280,7 @@ class Connections:
         self._timeline.schedule(at_s, flight, self._end if is_last else self._next)
 
     def _stop(self, flight: Carried, link: Link) -> None:
-        segment: Segment = flight.path
-        size_bytes = self._wire_bytes(flight, segment)
+        size_bytes = segments.wire_bytes(flight)
         if link.cause == "held":
             flight.hop -= 1
             self._hold(flight, link, self._next)
@@ -302,8 +297,7 @@ class Connections:
 
     def _resume(self, flight: Carried, link: Link) -> None:
         """A shared medium lets the message out: it runs through the stages behind."""
-        segment: Segment = flight.path
-        size_bytes = self._wire_bytes(flight, segment)
+        size_bytes = segments.wire_bytes(flight)
         self._leave(flight, link, link.release_after(-1, self._timeline.now, size_bytes))
 
     def _miss_in_medium(self, flight: Carried, where: str, cause: str) -> None:
@@ -391,7 +385,7 @@ class Connections:
         while is_forced or not flow.window.is_full:
             is_forced = False
             if flow.marked:
-                self._transmit(segments.next_repair(flow.marked))
+                self._transmit(segments.next_repair(flow, now))
             elif flow.waiting:
                 self._send_waiting(flow)
             else:
@@ -429,11 +423,10 @@ class Connections:
         timeline = self._timeline
         flights = flow.flights
         segment.is_arrived = True
+        if flow.reordering.copies:
+            flow.reordering.note_copies(flight, timeline.now + flow.back_s)
         if segment.riders:
-            for rider in segment.riders:
-                rider.path.is_arrived = True
-                rider.path.is_rider = False
-            segment.riders = ()
+            segments.part(segment, timeline.now + flow.back_s)
         if flights[0] is not flight:
             if not flow.is_fixed:
                 flow.acknowledge_later(segment, timeline.now)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import takewhile
+from collections.abc import Iterator
+from itertools import islice, takewhile
 from math import inf, isnan, nan
-from typing import Any, TypeAlias
+from typing import Any
 
-from network.tcp import ACK_DELAY_S, DUPLICATES, INITIAL_WINDOW_COUNT, probe_s
+from network import segments
+from network.lost_acks import LostAcks
+from network.reordering import Reordering
+from network.segments import Carried, Segment
+from network.tcp import ACK_DELAY_S, DUPLICATES, INITIAL_WINDOW_COUNT, late_timer_s, probe_s
 from network.topology import Path
 from network.transport import GIVE_UP_S, MOST_RTO_S, Connected
 from network.window import OPEN, Window
@@ -15,59 +20,6 @@ from twin.kernel.ports import Timeline
 
 TIES_S = 1e-9
 KNOWN_ACKS = 16  # acknowledgements of later data that a repair is decided by; three are needed
-
-Carried: TypeAlias = Any  # a Flight, whose `path` is its Segment here
-
-
-class Segment:
-    """The transport's notes on one message: stands in the flight's `path`.
-
-    `leg` counts the one-way trips of the handshake that are done, `last_leg` those it needs; `number` is
-    that of the latest transmission, `ordinal` that of the message in its flow. Of a message of several
-    segments one is lost at a time; `own_ack_s` is when acknowledgements of the others tell so. `riders` are
-    the messages after it that share its segment: where this one is, they are.
-    """
-
-    __slots__ = (
-        "cause",
-        "deadline_s",
-        "first_s",
-        "flow",
-        "has_been_lost",
-        "is_arrived",
-        "is_free",
-        "is_rider",
-        "last_leg",
-        "leg",
-        "links",
-        "number",
-        "ordinal",
-        "own_ack_s",
-        "riders",
-        "rto_s",
-        "segment_count",
-        "sent_s",
-    )
-
-    deadline_s: float  # of a handshake
-    own_ack_s: float  # of a message that was lost
-
-    def __init__(self, flow: Flow, now: float) -> None:
-        self.flow = flow
-        self.links: Path = ()
-        self.first_s = self.sent_s = now
-        self.rto_s = flow.rto_s
-        self.leg = self.last_leg = self.number = 0
-        self.segment_count = 1
-        self.ordinal = flow.entered_count
-        self.riders: tuple[Carried, ...] = ()
-        self.cause = ""
-        self.has_been_lost = self.is_arrived = self.is_free = self.is_rider = False
-
-    @property
-    def is_shaking_hands(self) -> bool:
-        """Whether the handshake before the message is still going on."""
-        return self.leg < self.last_leg
 
 
 class Alarm:
@@ -96,8 +48,8 @@ class Flow:
                 arrived, how many of them widen the window, and up to where all has arrived
 
     `is_answered` says that the receiver is one that sends something back at once (Linux's pingpong mode).
-    `_partial` is the latest acknowledgement of everything up to a transmission (its number, its time);
-    `_later` are the same of something after a gap, with its round trip.
+    `_partial` is the latest acknowledgement of everything up to a transmission (its number, its time, its
+    round trip); `_later` are the same of something after a gap.
     """
 
     __slots__ = (
@@ -125,9 +77,11 @@ class Flow:
         "last_sent_s",
         "links",
         "lost",
+        "lost_acks",
         "marked",
         "owed_bytes",
         "peer",
+        "reordering",
         "rto_s",
         "sent_count",
         "source",
@@ -144,6 +98,7 @@ class Flow:
         self.tcp = tcp
         self.clock = tcp.clock()
         self.window = Window()
+        self.reordering = Reordering()
         self.rto_s = self.back_s = 0.0
         self.links: Path | None = None
         self.flights: deque[Carried] = deque()
@@ -152,6 +107,7 @@ class Flow:
         self.marked: dict[Carried, None] = {}
         self.acks: deque[tuple[float, int, int, int]] = deque()
         self.unanswered: deque[tuple[float, float, int, int, int]] = deque()
+        self.lost_acks = LostAcks()
         self.peer: Flow | None = None
         self.byte_count = self.owed_bytes = self.sent_count = self.entered_count = 0
         self.last_sent_s = self.last_ack_s = self.arrived_s = self.arrived_sent_s = -inf
@@ -162,14 +118,15 @@ class Flow:
         self._later: deque[tuple[int, float, float]] = deque(maxlen=KNOWN_ACKS)
         self._doubted = (0, inf)
         self._least_s = inf
-        self._partial = (0, inf)
+        self._partial = (0, inf, 0.0)
         self._losses = self._probe_point = 0
         self._is_tail_probe = False
         self.is_answered = False
 
-    def settle(self, there_s: float, back_s: float) -> None:
-        """Expect these delays (s), as a connection does that has known them for long."""
+    def settle(self, there_s: float, back_s: float, back: Path) -> None:
+        """Expect these delays (s), as a connection does that has known them for long, and this way back."""
         self.links = None
+        self.lost_acks.losing = segments.losing(back)
         self.back_s = back_s if back_s < inf else there_s
         self._least_s = there_s + back_s
         self.clock.settle(there_s + back_s)
@@ -207,7 +164,7 @@ class Flow:
                     segment.cause = cause
                 else:
                     segment.is_free = True
-        for flights in (self.lost, self.marked, self.waiting, self.flights):
+        for flights in (self.lost, self.marked, self.reordering.copies, self.waiting, self.flights):
             flights.clear()  # who is handing over, and was told to close by what it handed over, stops
         return orphan_count
 
@@ -218,10 +175,16 @@ class Flow:
         if self.unanswered:
             self._acknowledge_late(now)
         if self.unanswered:
-            self.acknowledge(now)
-        at_s = now + self.back_s
-        self._later.append((segment.number, at_s, at_s - segment.sent_s))
-        self.acks.append((at_s, segment.segment_count, 0, self.entered_count - len(self.flights)))
+            self._acknowledge_alone(now)
+        at_s = segment.known_s = now + self.back_s
+        ack = segment.segment_count, 0, self._edge
+        later = segment.number, at_s, at_s - segment.sent_s
+        if self.lost_acks.loses(now):
+            self.lost_acks.keep(ack, later)
+            return
+        self._repeat(at_s)
+        self._later.append(later)
+        self.acks.append((at_s, *ack))
 
     def advance(self, segment: Segment, now: float) -> None:
         """The first message missing arrived, and is no longer among the flights.
@@ -238,42 +201,69 @@ class Flow:
             self._acknowledge_late(now)
         count = segment.segment_count
         if not self.is_answered and not self.unanswered:
-            at_s = now + self.back_s
-            if not segment.has_been_lost:
-                self._sample(at_s - segment.sent_s)
-            self.acks.append((at_s, count, count if count == 1 else 0, edge))
+            ack = count, count if count == 1 else 0, edge
+            if self.lost_acks.losing and self.lost_acks.loses(now):
+                self.lost_acks.keep(ack)
+            else:
+                at_s = now + self.back_s
+                if not segment.has_been_lost:
+                    self._sample(at_s - segment.sent_s)
+                self._repeat(at_s)
+                self.acks.append((at_s, *ack))
         else:
             sent_s = nan if segment.has_been_lost else segment.sent_s
             self.unanswered.append((now, sent_s, count, count if count == 1 else 0, edge))
             if len(self.unanswered) > 1 or self._later or self.lost or self.marked:
-                self.acknowledge(now)
+                self._acknowledge_alone(now)
         if self.lost or self.marked:
-            self._partial = (segment.number, now + self.back_s)
+            self._partial = (segment.number, now + self.back_s, now + self.back_s - segment.sent_s)
         elif self._later:
             self._later.clear()
         elif self._partial[0]:
-            self._partial = (0, inf)
+            self._partial = (0, inf, 0.0)
+
+    @property
+    def _edge(self) -> int:
+        """Up to which message all have arrived."""
+        return self.entered_count - len(self.flights)
 
     def _ready_count(self) -> int:
         return sum(1 for _ in takewhile(_has_arrived, self.flights))
 
-    def answer(self, now: float) -> None:
-        """The receiver sends something, and with it the acknowledgement."""
+    def answer(self, now: float) -> int:
+        """The receiver sends something, and with it the acknowledgement; give how many messages it is for."""
         self._acknowledge_late(now)
+        count = len(self.lost_acks.acks) + len(self.unanswered)
         if self.unanswered:
-            self.acknowledge(now)
+            self._acknowledge(now)
+        elif count:
+            self._repeat(now + self.back_s)
         if now - self.arrived_s < ACK_DELAY_S:
             self.is_answered = True
+        return count
 
-    def acknowledge(self, now: float) -> None:
+    def _acknowledge(self, now: float) -> None:
         """The receiver acknowledges all that has arrived up to now; the round trip is that of the first."""
         unanswered, at_s = self.unanswered, now + self.back_s
         sent_s = unanswered[0][1]
         if not isnan(sent_s):  # it was sent once
             self._sample(at_s - sent_s)
+        self._repeat(at_s)
         while unanswered and unanswered[0][0] <= now:
             _, _, segment_count, widening_count, edge = unanswered.popleft()
             self.acks.append((at_s, segment_count, widening_count, edge))
+
+    def _acknowledge_alone(self, now: float) -> None:
+        """The same with nothing else to send."""
+        known_count = len(self.acks)
+        self._acknowledge(now)
+        if self.lost_acks.loses(now):
+            self.lost_acks.take_back(self.acks, len(self.acks) - known_count)
+
+    def _repeat(self, at_s: float) -> None:
+        """Let the acknowledgement that is there at this time say what lost ones have said."""
+        if self.lost_acks.acks:
+            self.lost_acks.tell(at_s, self.acks, self._later)
 
     def _sample(self, round_trip_s: float) -> None:
         self.clock.sample(round_trip_s)
@@ -284,14 +274,19 @@ class Flow:
         """Do what the timer of delayed acknowledgements has done up to now."""
         unanswered = self.unanswered
         while unanswered and unanswered[0][0] + ACK_DELAY_S <= now:
-            self.acknowledge(unanswered[0][0] + ACK_DELAY_S)
+            self._acknowledge_alone(unanswered[0][0] + ACK_DELAY_S)
 
     # what the sender knows -----------------------------------------------------------------------------
 
     @property
     def _sent(self) -> int:
-        """Messages that were sent once at least."""
+        """How many messages were sent once at least."""
         return self.entered_count - len(self.waiting)
+
+    def after(self, flight: Carried) -> Iterator[Carried]:
+        """The messages after this one that were sent once at least."""
+        begin = self.flights.index(flight) + 1
+        return islice(self.flights, begin, len(self.flights) - len(self.waiting))
 
     def may_send(self, now: float) -> bool:
         """Whether a new message leaves at once."""
@@ -315,6 +310,10 @@ class Flow:
         if self.unanswered and self.unanswered[0][0] + ACK_DELAY_S + self.back_s <= now:
             self._acknowledge_late(now - self.back_s)
         acks, window = self.acks, self.window
+        if self.lost_acks.acks and not acks and self._asking_s <= now:
+            self._repeat(now + self._least_s)
+        is_repairing = window.state != OPEN
+        self.reordering.learn(now, self.clock.srtt_s)
         while acks and acks[0][0] <= now:
             at_s, segment_count, widening_count, edge = acks.popleft()
             if window.acknowledge(segment_count, widening_count, edge):
@@ -323,6 +322,8 @@ class Flow:
                     self._probe_point = 0
                     if self._is_tail_probe and window.state == OPEN:
                         window.repaired_by_probe()
+        if is_repairing and window.state == OPEN:
+            self.reordering.recovered()
 
     def miss(self, flight: Carried, now: float) -> None:
         """Note that a message is lost. Of several segments only one is; the others have arrived."""
@@ -347,13 +348,22 @@ class Flow:
         if self.lost or self.marked:
             first = self._first_missing()
             seen_s = min((self._seen_lost_s(flight.path) for flight in self.lost), default=inf)
-            due_s = min(seen_s, self._timer_due_s(first), first.first_s + GIVE_UP_S)
+            due_s = min(seen_s, self._unseen_s(first))
         if self.marked or self.waiting:
             if self.acks:
                 due_s = min(due_s, self.acks[0][0])
             elif self.unanswered:
                 due_s = min(due_s, self.unanswered[0][0] + ACK_DELAY_S + self.back_s)
+            elif self.lost_acks.acks:
+                due_s = min(due_s, self._asking_s)
         return due_s
+
+    @property
+    def _asking_s(self) -> float:
+        """When a probe asks for what lost acknowledgements have said."""
+        clock = self.clock
+        wait_s = probe_s(clock.srtt_s, clock.rto_s, is_alone=self.window.out_count == 1)
+        return max(self.last_sent_s, self.last_ack_s) + wait_s
 
     def note_losses(self, now: float) -> bool:
         """Mark what acknowledgements tell to be lost; if they tell nothing and the time is over, probe or
@@ -368,7 +378,7 @@ class Flow:
             self.window.recover(self._sent)
             return False
         first = self._first_missing()
-        if min(self._timer_due_s(first), first.first_s + GIVE_UP_S) > now + TIES_S:
+        if self._unseen_s(first) > now + TIES_S:
             return False
         is_forced = False
         if self._may_probe:
@@ -395,18 +405,41 @@ class Flow:
         window is over, of the third at once; an acknowledgement of all before a later transmission too. While
         losses are repaired there is no reordering window (tcp_rack_reo_wnd).
         """
-        number, due_s = self._partial
-        due_s = min(due_s, segment.own_ack_s) if number > segment.number else segment.own_ack_s
+        number, at_s, round_trip_s = self._partial
+        due_s = segment.own_ack_s
+        if number > segment.number:
+            due_s = min(due_s, self._outwaited_s(segment, at_s, round_trip_s))
         later = [each for each in self._later if self._tells(segment, *each)] if self._later else ()
         if later:
             _, at_s, round_trip_s = later[0]
-            ratio = self.tcp.reordering_ratio
-            if ratio is not None:
-                known_s = segment.sent_s + round_trip_s + ratio * self._least_s
-                due_s = min(due_s, max(at_s, known_s) if self.window.state == OPEN else at_s)
-            if len(later) >= DUPLICATES:
+            if self.tcp.reordering_ratio is not None:
+                due_s = min(due_s, self._outwaited_s(segment, at_s, round_trip_s))
+            if len(later) >= DUPLICATES and not self.reordering.is_seen:
                 due_s = min(due_s, later[DUPLICATES - 1][1])
         return due_s
+
+    def _outwaited_s(self, segment: Segment, at_s: float, round_trip_s: float) -> float:
+        """When the reordering window is over after an acknowledgement that came at this time."""
+        window_s = self.reordering.window_s(
+            (self.tcp.reordering_ratio or 0.0) * self._least_s,
+            self.clock.srtt_s,
+            is_repairing=self.window.state != OPEN,
+        )
+        wait_s = segment.sent_s + round_trip_s + window_s - at_s
+        return at_s + late_timer_s(wait_s) if wait_s > 0 else at_s
+
+    def _unseen_s(self, first: Segment) -> float:
+        """When something is sent, or given up, that no acknowledgement tells of. While the reordering window
+        is waited for, no other timer runs (tcp_rack_mark_lost).
+        """
+        timer_s = self._timer_due_s(first)
+        if self.tcp.reordering_ratio is not None and any(
+            at_s <= timer_s and self._tells(flight.path, number, at_s, trip_s)
+            for number, at_s, trip_s in self._later
+            for flight in self.lost
+        ):
+            timer_s = inf
+        return min(timer_s, first.first_s + GIVE_UP_S)
 
     def _tells(self, segment: Segment, number: int, at_s: float, round_trip_s: float) -> bool:
         """Whether this acknowledges something sent later, and nothing that a probe has repeated since."""
@@ -445,6 +478,7 @@ class Flow:
         tail = next(each for each in reversed(self.flights) if not each.path.is_rider)
         if tail not in self.lost:
             self._doubted = (tail.path.number, now + self._least_s)
+            self.reordering.note(now + self._least_s)
             return False
         self._is_tail_probe = True
         self._mark([tail])
@@ -461,8 +495,3 @@ class Flow:
 
 def _has_arrived(flight: Carried) -> bool:
     return bool(flight.path.is_arrived)
-
-
-def ordinal_of(flight: Carried) -> int:
-    """Its number in its flow."""
-    return int(flight.path.ordinal)

@@ -20,6 +20,9 @@ LEAST_THRESHOLD_COUNT = 2  # RFC 5681, tcp_reno_ssthresh
 REORDERING_RATIO = 0.25  # RFC 8985, 6.2: the reordering window is a quarter of the least round trip
 DUPLICATES = 3  # RFC 5681
 ACK_DELAY_S = 0.04  # TCP_DELACK_MIN
+TICK_S = 0.004  # CONFIG_HZ=250, as most distributions have
+LEAST_TIMER_S = 0.002  # TCP_TIMEOUT_MIN_US
+FINE_TICKS, COARSER = 63, 8  # of Linux' timer wheel: so many exact ticks, then each level coarser by this
 
 
 class RoundTrip:
@@ -114,6 +117,15 @@ def probe_s(srtt_s: float, rto_s: float, *, is_alone: bool) -> float:
     lone segment, never later than the time-out (RFC 8985, 7.2).
     """
     return min(2 * srtt_s + (DELAYED_ACK_S if is_alone else 0.0), rto_s)
+
+
+def late_timer_s(wait_s: float) -> float:
+    """Seconds until Linux' timer of this wait goes off on average: ticks and the timer wheel round it up."""
+    tick_count = math.ceil((wait_s + LEAST_TIMER_S) / TICK_S)
+    step_s, fine = TICK_S, FINE_TICKS
+    while tick_count >= fine:
+        step_s, fine = step_s * COARSER, fine * COARSER
+    return tick_count * TICK_S + step_s / 2
 
 
 def slow_start_rounds(segment_count: int, window_count: int = INITIAL_WINDOW_COUNT) -> int:

@@ -168,15 +168,14 @@ def exchange(requests, delay_s, **figures):
     return taken
 
 
-def stream(messages, interval_s, size, delay_s, **figures):
-    """Seconds from sending to reading of each message of a connection, sent at a steady pace."""
+def stream(at_s, size, delay_s, **figures):
+    """Seconds from sending to reading of each message of a connection, sent at these times."""
     network = pair(delay_s, **figures)
     taken = []
     timeline = Timeline(lambda flight: taken.append(timeline.now - flight.sent_s))
     overhead = len("PUBLISH")
-    for number in range(messages):
-        message = Message("t", bytes(size - overhead))
-        timeline.send(network, number * interval_s, "a", "b", message)
+    for due_s in at_s:
+        timeline.send(network, due_s, "a", "b", Message("t", bytes(size - overhead)))
     timeline.run()
     return taken
 

@@ -170,8 +170,8 @@ def exchange(requests, interval_s):
     return taken
 
 
-def stream(messages, interval_s, size):
-    """Seconds from sending to reading of each message of one connection, sent at a steady pace."""
+def stream(at_s, size):
+    """Seconds from sending to reading of each message of one connection, sent at these times."""
     client = socket.socket()
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.connect((SERVER, 81))
@@ -179,15 +179,15 @@ def stream(messages, interval_s, size):
     read_s = []
 
     def read():
-        for _ in range(messages):
+        for _ in at_s:
             read_exactly(connection, size)
             read_s.append(time.monotonic())
 
     reader = threading.Thread(target=read)
     reader.start()
-    began, sent_s = time.monotonic() + interval_s, []
-    for number in range(messages):
-        time.sleep(max(0.0, began + number * interval_s - time.monotonic()))
+    began, sent_s = time.monotonic(), []
+    for due_s in at_s:
+        time.sleep(max(0.0, began + due_s - time.monotonic()))
         sent_s.append(time.monotonic())
         client.sendall(bytes(size))
     reader.join()
@@ -220,8 +220,8 @@ def main():
         def work(number, order=order, results=results):
             spaces.enter(spaces.client)
             time.sleep(number * order["spread_s"])
-            if "messages" in order:
-                results[number] = stream(order["messages"], order["interval_s"], order["size"])
+            if "at_s" in order:
+                results[number] = stream(order["at_s"], order["size"])
             else:
                 results[number] = exchange(order["requests"], order["interval_s"])
 
