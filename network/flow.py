@@ -375,6 +375,7 @@ class Flow:
         if seen:
             self._mark(seen)
             self._probe_point = 0
+            self.reordering.repair()
             self.window.recover(self._sent)
             return False
         first = self._first_missing()
@@ -478,7 +479,7 @@ class Flow:
         tail = next(each for each in reversed(self.flights) if not each.path.is_rider)
         if tail not in self.lost:
             self._doubted = (tail.path.number, now + self._least_s)
-            self.reordering.note(now + self._least_s)
+            self.reordering.note(now + self._least_s, is_probe=True)
             return False
         self._is_tail_probe = True
         self._mark([tail])

@@ -4,7 +4,7 @@ A lost segment is sent again with what follows it and is not yet acknowledged, a
 one. Where these were merely underway they come twice behind a gap. The receiver says so (RFC 2883), and Linux
 takes it for reordering, for the rest of the connection (tcp_sacktag_one): the third acknowledgement no longer
 tells of a loss at once, and repairs wait for the window as well (tcp_rack_reo_wnd). Each further one widens
-the window (RFC 8985, 6.2), a probe's too: the repair has begun before it is known (tcp_init_cwnd_reduction).
+the window (RFC 8985, 6.2); a probe's does if the repair began before it was known (tcp_init_cwnd_reduction).
 """
 
 from __future__ import annotations
@@ -29,14 +29,19 @@ class Reordering:
     def __init__(self) -> None:
         self.is_seen = False
         self.copies: dict[Carried, list[Carried]] = {}
-        self._duplicates: deque[float] = deque()
+        self._duplicates: deque[tuple[float, bool]] = deque()
         self._steps = 1
         self._lasting_count = 0
         self._adjusted_s = -inf
 
-    def note(self, at_s: float) -> None:
+    def note(self, at_s: float, *, is_probe: bool = False) -> None:
         """The sender will learn at this time that a segment came twice behind a gap."""
-        self._duplicates.append(at_s)
+        self._duplicates.append((at_s, is_probe))
+
+    def repair(self) -> None:
+        """The sender begins to repair a loss, and forgets that it has probed."""
+        if self._duplicates:
+            self._duplicates = deque((at_s, False) for at_s, _ in self._duplicates)
 
     def note_copies(self, flight: Carried, at_s: float) -> None:
         """A message is here that was sent again; what its segment has copies of may have come before."""
@@ -45,9 +50,9 @@ class Reordering:
 
     def learn(self, now: float, round_trip_s: float) -> None:
         """Take what is known by now; the window widens by one step a round trip at most."""
-        while self._duplicates and self._duplicates[0] <= now:
-            at_s = self._duplicates.popleft()
-            if self.is_seen and at_s - self._adjusted_s >= round_trip_s:
+        while self._duplicates and self._duplicates[0][0] <= now:
+            at_s, is_probe = self._duplicates.popleft()
+            if self.is_seen and not is_probe and at_s - self._adjusted_s >= round_trip_s:
                 self._steps += 1
                 self._lasting_count, self._adjusted_s = LASTING_COUNT, at_s
             self.is_seen = True

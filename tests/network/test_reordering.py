@@ -39,6 +39,20 @@ def test_the_window_widens_by_a_step_a_round_trip_up_to_a_round_trip():
     assert widths == pytest.approx([2 * STEP_S, 3 * STEP_S, 4 * STEP_S] + [ROUND_TRIP_S] * 3)
 
 
+def test_what_a_probe_repeated_widens_the_window_only_if_a_repair_began_meanwhile():
+    """Otherwise the sender knows what it was for (FLAG_DSACK_TLP)."""
+    widths = []
+    for begins in (False, True):
+        reordering = Reordering()
+        for at_s in (0.0, 1.0):
+            reordering.note(at_s, is_probe=True)
+            if begins:
+                reordering.repair()
+            reordering.learn(at_s, ROUND_TRIP_S)
+        widths.append(window_s(reordering))
+    assert widths == [STEP_S, 2 * STEP_S]
+
+
 def test_the_window_is_narrow_again_after_sixteen_recoveries():
     """TCP_RACK_RECOVERY_THRESH."""
     reordering = Reordering()
