@@ -260,6 +260,12 @@ record(
     "5 % or 1 ms",
 )
 record(
+    "TCP repair after data came twice, which Linux takes for reordering",
+    "Linux over a TUN link, 125 ms one way",
+    "oracle/test_against_the_kernel.py::test_what_came_twice_makes_later_repairs_slower",
+    "5 % or 1 ms",
+)
+record(
     "TCP congestion window of small messages after losses",
     "Linux (Reno) over a TUN link, 125 ms one way",
     "oracle/test_against_the_kernel.py::test_messages_wait_for_the_window_that_losses_have_narrowed",
