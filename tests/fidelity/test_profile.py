@@ -38,13 +38,15 @@ def test_the_station_has_the_quantiles_that_were_measured():
 
 
 def test_the_simulation_takes_what_was_measured():
-    """Every chain comes through the broker twice, and no longer than that."""
+    """Every chain comes through the broker twice, and no longer than that: of a fifth nothing was lost."""
     variant = lasting(load("alarm_drill").variants[0], 8.0)
     profiled = with_profile(variant, measured(p50_s=0.010, p99_s=0.0101))
     plain, slower = (record_virtual(each, 1).chains["alarm => gate_command"] for each in (variant, profiled))
-    medians = [np.median([chain.latency_s for chain in each.values()]) for each in (plain, slower)]
+    undisturbed_s = [
+        np.quantile([chain.latency_s for chain in each.values()], 0.2) for each in (plain, slower)
+    ]
 
-    assert medians[1] - medians[0] == pytest.approx(0.020, abs=0.002)
+    assert undisturbed_s[1] - undisturbed_s[0] == pytest.approx(0.020, abs=0.002)
     assert variant.hash != profiled.hash
 
 
