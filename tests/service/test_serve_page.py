@@ -21,7 +21,7 @@ SERVE = "windtunnel serve"
 def test_the_page_does_what_it_says(tmp_path, eventually):
     """In an empty folder, in one shell; the service runs beside it."""
     if not shutil.which("curl") or not shutil.which("mosquitto_pub"):
-        pytest.skip("the page uses curl and mosquitto_pub")
+        pytest.fail("the page needs: sudo apt-get install -y curl mosquitto-clients", pytrace=False)
     api, mqtt = free_port(), free_port()
     text = (ROOT / "docs" / "serve.md").read_text("utf-8")
     first, *commands = [line for block in BLOCK.findall(text) for line in block.splitlines()]
