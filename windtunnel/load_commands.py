@@ -84,7 +84,7 @@ def load(options: argparse.Namespace) -> int:
     from scenarios.shipped import load as load_scenario
     from twin.live.probe import probe_each, trouble
     from twin.service.brokers import OURS, broker
-    from twin.service.web import listening
+    from twin.service.listening import listening
 
     if options.processes < 1:
         raise InputError(f"--processes is at least 1, not {options.processes}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from twin.errors import InputError, MissingEnvironmentError
 from windtunnel.cli import MET
 
 if TYPE_CHECKING:
+    from ui.server import Door
     from ui.settings import Service
 
 EXAMPLES: Final = """\
@@ -26,6 +28,8 @@ certificate. The password is read from --password-file or the environment variab
 Ctrl-C ends it, and what was started from it; what was measured is kept.
 """
 PORT: Final = 8501
+PORTS_TRIED: Final = 20
+"""So many ports from the default on are tried before one has to be given."""
 INSTALL: Final = "the user interface needs streamlit and ruamel-yaml: pip install 'windtunnel-iot[ui]'"
 
 
@@ -42,9 +46,7 @@ def add_parser(commands: Any) -> None:
     )
     ui.add_argument("--runs", default="runs", metavar="DIR", help="where results are (default: runs)")
     ui.add_argument("--address", default="127.0.0.1", help="where to listen (default: 127.0.0.1)")
-    ui.add_argument(
-        "--port", type=_port, default=PORT, metavar="N", help=f"default {PORT}, or the next free one"
-    )
+    ui.add_argument("--port", type=_port, metavar="N", help=f"default {PORT}, or the next free one")
     ui.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a further name it is called by"
     )
@@ -75,7 +77,7 @@ def ui(options: argparse.Namespace) -> int:
         raise
     door = Door(
         address=options.address,
-        port=options.port,
+        port=_free_port(options.address, options.port),
         hosts=(*LOOPBACK, options.address, *options.allow_host),
         password=_password(options),
         certificate=_file(options.certificate, "--certificate"),
@@ -89,9 +91,15 @@ def ui(options: argparse.Namespace) -> int:
             f"windtunnel: others can reach it on {options.address}, and a password must not travel in clear;"
             " give --password-file, --certificate and --key"
         )
-    print(f"windtunnel: results in {options.runs}, scenarios in {options.scenarios}", file=sys.stderr)
+    where = f"results in {options.runs}, scenarios in {options.scenarios}"
+    print(f"windtunnel: listens at {_url(door)}, {where}", file=sys.stderr)
     serve(Settings(Path(options.runs).absolute(), folder.absolute(), _service(options)), door)
     return MET
+
+
+def _url(door: Door) -> str:
+    host = f"[{door.address}]" if ":" in door.address else door.address
+    return f"{'https' if door.certificate else 'http'}://{host}:{door.port}"
 
 
 def _password(options: argparse.Namespace) -> str:
@@ -120,6 +128,19 @@ def _file(name: str | None, option: str) -> Path | None:
     if not Path(name).is_file():
         raise InputError(f"windtunnel: {option} {name}: there is no such file")
     return Path(name).absolute()
+
+
+def _free_port(address: str, asked: int | None) -> int:
+    """The port that was asked for, or the first free one from the default on."""
+    from twin.service.listening import listening
+
+    for port in range(PORT, PORT + PORTS_TRIED - 1) if asked is None else ():
+        with suppress(MissingEnvironmentError):
+            listening(address, port).close()
+            return port
+    last = PORT + PORTS_TRIED - 1 if asked is None else asked
+    listening(address, last).close()
+    return last
 
 
 def _port(text: str) -> int:

@@ -16,6 +16,7 @@ from twin.errors import InputError, MissingEnvironmentError
 from twin.live.sinks.opening import worker
 from twin.service.api.application import LOOPBACK, ApiSettings, application
 from twin.service.authority import Authority, write
+from twin.service.listening import listening
 from twin.service.mosquitto import BrokerSettings
 from twin.service.opening import OnDamage
 from twin.service.service import TEND_S, Keeps, ServiceSettings, TwinService
@@ -23,7 +24,7 @@ from twin.service.sql_store import Keeping
 from twin.service.stored import opened
 from twin.service.target import Target
 from twin.service.tokens import Keyring, new_token, read_tokens
-from twin.service.web import Tls, WebServer, check_certificate, is_loopback, listening
+from twin.service.web import Tls, WebServer, check_certificate, is_loopback
 from twin.state.journal import EVERYTHING, Retention, load
 from twin.state.memory_store import MemoryStore
 from twin.state.standard import TwinSettings, standard_twins

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import socket
 import ssl
@@ -22,7 +21,6 @@ STOP_S: Final = 2.0
 IDLE_S: Final = 5
 MOST_CONNECTIONS: Final = 200
 LARGEST_HEADERS_BYTES: Final = 16_384
-BACKLOG: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +37,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def listening(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A listening socket; raises MissingEnvironmentError if the port is taken or the address is not ours.
-
-    `option` is what another port is chosen with.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        opened.bind((host, port))
-    except OSError as error:
-        opened.close()
-        if error.errno == errno.EADDRINUSE:
-            raise MissingEnvironmentError(
-                f"port {port} of {host} is taken; end who has it, or choose another with {option}"
-            ) from None
-        raise MissingEnvironmentError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    opened.listen(BACKLOG)
-    return opened
 
 
 def check_certificate(tls: Tls, now_s: float) -> None:
