@@ -170,7 +170,7 @@ def test_something_that_speaks_another_protocol_is_one_sentence(variant):
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        with pytest.raises(MissingEnvironmentError, match="speaks no MQTT"):
+        with pytest.raises(MissingEnvironmentError, match="what listens there speaks HTTP; write ws://"):
             run_live(variant, {"broker": endpoint(f"mqtt://127.0.0.1:{server.getsockname()[1]}")})
         thread.join(5.0)
 

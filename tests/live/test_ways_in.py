@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from scenarios.shipped import load
 from twin.errors import MissingEnvironmentError
 from twin.live.dialect import inward, outward
 from twin.live.endpoint import Endpoint
+from twin.live.mistaken import ASK_S
 from twin.live.probe import probe
 from twin.message import Message
 from twin.mqtt.packets import Connect, Will, connect_message, read_connect
@@ -153,9 +155,15 @@ def test_who_is_not_let_in_is_told_why(tmp_path):
         cases = {
             "user name or password is wrong": replace(doors["password"], password=b"wrong"),
             "certificate does not hold": replace(doors["tls"], ca=foreign.ca),
-            "closes the connection|connection reset": replace(doors["plain"], port=doors["tls"].port),
-            "no WebSocket at|no HTTP|connection reset": replace(doors["websocket"], port=doors["plain"].port),
-            "TLS: |connection reset": replace(doors["plain"], scheme="mqtts"),
+            f"speaks TLS; write {doors['tls'].url}$": replace(doors["plain"], port=doors["tls"].port),
+            f"speaks MQTT; write {doors['plain'].url} ": replace(
+                doors["websocket"], port=doors["plain"].port
+            ),
+            "speaks MQTT; write mqtt://": replace(doors["plain"], scheme="mqtts"),
+            f"speaks HTTP; write {doors['websocket'].url}": replace(
+                doors["plain"], port=doors["websocket"].port
+            ),
+            f"write {doors['websocket'].url}": replace(doors["tls"], port=doors["websocket"].port),
         }
         for because, endpoint in cases.items():
             with pytest.raises(MissingEnvironmentError, match=because):
@@ -166,6 +174,44 @@ def test_who_is_not_let_in_is_told_why(tmp_path):
         ):
             with pytest.raises(MissingEnvironmentError, match=f"no broker at {others.scheme}://"):
                 probe(others, timeout_s=2.0)
+
+
+@pytest.mark.live
+def test_redis_behind_a_url_of_a_broker_is_named(tmp_path):
+    """It waits for the end of a line, which a CONNECT has not; only when asked otherwise does it answer."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.fail("not here; install it: apt-get install redis-server", pytrace=False)
+    port = free_port()
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([program, "--port", str(port), "--save", ""], cwd=tmp_path, stdout=log)
+    try:
+        for scheme in ("mqtt", "mqtts"):
+            with pytest.raises(MissingEnvironmentError, match="speaks the protocol of Redis, not MQTT"):
+                _until_it_is_there(Endpoint(scheme, "127.0.0.1", port))
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _until_it_is_there(there):
+    for _ in range(50):
+        try:
+            return probe(there, timeout_s=0.5)
+        except MissingEnvironmentError as error:
+            if "refused" not in str(error):
+                raise
+            time.sleep(0.1)
+    raise AssertionError(there)
+
+
+def test_a_server_that_says_nothing_is_not_guessed_at():
+    """And the questions cost a bounded time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        began_s = time.monotonic()
+        with pytest.raises(MissingEnvironmentError, match=r"does not answer within 0.3 s$"):
+            probe(Endpoint("mqtt", "127.0.0.1", server.getsockname()[1]), timeout_s=0.3)
+        assert time.monotonic() - began_s < 0.3 + 3 * ASK_S
 
 
 @pytest.mark.live

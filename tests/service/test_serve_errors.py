@@ -102,7 +102,7 @@ def test_a_server_that_speaks_no_mqtt(failing, greeter):
     code, said = failing("--broker", f"mqtt://127.0.0.1:{greeter}")
 
     assert (code, is_one_sentence(said)) == (MISSING, True)
-    assert "it speaks no MQTT" in said
+    assert "what listens there speaks SSH, not MQTT" in said
 
 
 def test_a_server_that_never_answers(failing, taken):
@@ -115,12 +115,13 @@ def test_a_server_that_never_answers(failing, taken):
     assert time.monotonic() - began < 20.0
 
 
-def test_a_broker_without_tls_that_is_asked_for_tls(failing, greeter):
-    """And the likely mistake is named."""
-    code, said = failing("--broker", f"mqtts://127.0.0.1:{greeter}")
+def test_a_broker_without_tls_that_is_asked_for_tls(failing, open_broker):
+    """And what to write is named."""
+    url = f"mqtt://127.0.0.1:{open_broker.plain_port}"
+    code, said = failing("--broker", url.replace("mqtt:", "mqtts:"))
 
     assert (code, is_one_sentence(said)) == (MISSING, True)
-    assert "no TLS there" in said
+    assert f"what listens there speaks MQTT; write {url} " in said
 
 
 def test_a_broker_whose_certificate_is_not_trusted(failing, site_of):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +11,7 @@ from typing import Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import Endpoint
+from twin.live.mistaken import protocol, speaks
 from twin.live.stream import Stream
 from twin.live.wires import encode_connect
 from twin.message import Message
@@ -35,8 +38,25 @@ REFUSALS: Final = {
 }
 
 
-def probe(endpoint: Endpoint, client_id: str = "windtunnel-probe", timeout_s: float = TIMEOUT_S) -> Connack:
-    """Connect and disconnect; raise MissingEnvironmentError with one sentence if that cannot be done."""
+class AnotherProtocolError(CodecError):
+    """The answer is in another protocol; `answer` is how it begins."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(f"its answer to CONNECT begins with {answer[:8]!r}")
+        self.answer = answer
+
+
+def probe(
+    endpoint: Endpoint,
+    client_id: str = "windtunnel-probe",
+    timeout_s: float = TIMEOUT_S,
+    *,
+    is_new: bool = True,
+) -> Connack:
+    """Connect and disconnect; raise MissingEnvironmentError with one sentence if that cannot be done.
+
+    What no MQTT is said by is asked what else it speaks, if we do not know it (`is_new`).
+    """
     limit_s = time.monotonic() + timeout_s
     try:
         stream = Stream(endpoint.speaking(endpoint.version), timeout_s)
@@ -44,24 +64,36 @@ def probe(endpoint: Endpoint, client_id: str = "windtunnel-probe", timeout_s: fl
             return _ask(endpoint, stream, client_id, limit_s)
         finally:
             stream.close()
-    except TimeoutError:
-        raise _failed(endpoint, f"it does not answer within {timeout_s:g} s") from None
     except (OSError, CodecError) as error:
-        raise _failed(endpoint, why(error)) from None
+        spoken_there = _other(endpoint, error) if is_new else ""
+        silence = f"it does not answer within {timeout_s:g} s"
+        raise _failed(
+            endpoint, spoken_there or (silence if isinstance(error, TimeoutError) else why(error))
+        ) from None
 
 
-def probe_each(endpoint: Endpoint, speakers: Mapping[str, Version]) -> None:
+def _other(endpoint: Endpoint, error: Exception) -> str:
+    """What is spoken there instead, if the error leaves that open."""
+    match error:
+        case AnotherProtocolError():
+            return speaks(endpoint, error.answer) if protocol(error.answer) else ""
+        case ConnectionRefusedError() | socket.gaierror() | ssl.SSLCertVerificationError():
+            return ""
+    return speaks(endpoint.speaking(endpoint.version))
+
+
+def probe_each(endpoint: Endpoint, speakers: Mapping[str, Version], *, is_new: bool = True) -> None:
     """Connect in every version that somebody speaks.
 
     Raise MissingEnvironmentError with one sentence: if it is the version, which, and who would speak it.
     """
     for version in dict.fromkeys(speakers.values()) or [endpoint.version]:
         try:
-            probe(replace(endpoint, version=version))
+            probe(replace(endpoint, version=version), is_new=is_new)
         except MissingEnvironmentError as error:
             other: Version = "5" if version == "3.1.1" else "3.1.1"
             try:
-                probe(replace(endpoint, version=other), timeout_s=OTHER_S)
+                probe(replace(endpoint, version=other), timeout_s=OTHER_S, is_new=False)
             except MissingEnvironmentError:
                 raise error from None
             names = [name for name, each in speakers.items() if each == version]
@@ -75,7 +107,7 @@ def probe_each(endpoint: Endpoint, speakers: Mapping[str, Version]) -> None:
 def trouble(endpoint: Endpoint, speakers: Mapping[str, Version]) -> str:
     """Why the broker cannot be used any more; "" if it can."""
     try:
-        probe_each(endpoint, speakers)
+        probe_each(endpoint, speakers, is_new=False)
     except MissingEnvironmentError as error:
         return str(error)
     return ""
@@ -100,7 +132,7 @@ def _packet(stream: Stream, decoder: Decoder, limit_s: float) -> Message:
         if not data:
             raise OSError("it closes the connection instead of answering CONNECT")
         if not decoder.rest and data[0] != CONNACK:
-            raise CodecError(f"its answer to CONNECT begins with {data[:8]!r}")
+            raise AnotherProtocolError(data)
         for message in decoder.feed(data):
             return message
     raise TimeoutError

@@ -14,6 +14,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from twin.live.endpoint import Endpoint
+from twin.live.mistaken import speaks
 from twin.service.target import Target, UnreachableError
 
 KEEP_ALIVE_S: Final = 15
@@ -75,7 +77,11 @@ class Probe:
         try:
             self._client.connect(*address(self.target), keepalive=KEEP_ALIVE_S)
         except (OSError, ValueError) as error:
-            raise UnreachableError(f"no MQTT broker at {self.target}: {reason(error)}") from None
+            is_open = not isinstance(
+                error, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
+            )
+            said = (self._other() if is_open else "") or reason(error)
+            raise UnreachableError(f"no MQTT broker at {self.target}: {said}") from None
         self._client.loop_start()
         is_answered = self._event.wait(ANSWER_S)
         if self._code is None or self._code.is_failure:
@@ -113,12 +119,21 @@ class Probe:
     def _refusal(self, *, is_answered: bool) -> str:
         if self._code is not None:
             return f"the broker {self.target} refuses us: {self._code}; check user, password and certificate"
+        if other := self._other():
+            return f"no MQTT broker at {self.target}: {other}"
         if is_answered:
             return (
                 f"{self.target} ended the connection without an answer: it speaks no MQTT,"
                 " or it wants TLS (mqtts://), or it refuses our certificate"
             )
         return f"{self.target} takes connections and does not answer: is it an MQTT broker?"
+
+    def _other(self) -> str:
+        """What is spoken there instead, another protocol or MQTT with or without TLS, if it lets us ask."""
+        if self.target.path:
+            return ""
+        scheme = "mqtts" if self.target.is_tls else "mqtt"
+        return speaks(Endpoint(scheme, self.target.host, self.target.port))
 
     def _on_connect(
         self, _client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _: Properties | None
