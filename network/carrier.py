@@ -123,6 +123,13 @@ class Network:
         """End a refusal."""
         self._refusals.remove(refusal)
 
+    def refused(self, source: str, to: str, rules: Transport | None = None) -> str | None:
+        """Why a connection from a node to another would fail now, or None; `rules` instead of its links'."""
+        if not self._refusals:
+            return None
+        pair = (node_of(source), node_of(to), rules or self._transport(source, to))
+        return next(filter(None, (refusal(*pair) for refusal in self._refusals)), None)
+
     def reset(self, links: Iterable[Link], cause: str) -> list[tuple[str, str]]:
         """End the TCP connections that cross the links; return the pairs of nodes, which know nothing yet."""
         return self._connections.reset(frozenset(links), cause)
@@ -194,12 +201,10 @@ class Network:
 
     def _may_connect(self, flight: Carried, tcp: Transport) -> bool:
         self._connects[frozenset((flight.source, flight.to))] += 1
-        for refusal in self._refusals:
-            cause = refusal(node_of(flight.source), node_of(flight.to), tcp)
-            if cause is not None:
-                self._timeline.lose(flight, flight.source, cause)
-                return False
-        return True
+        cause = self.refused(flight.source, flight.to, tcp)
+        if cause is not None:
+            self._timeline.lose(flight, flight.source, cause)
+        return cause is None
 
     def _advance(self, flight: Carried) -> None:
         """Enter the next link."""
@@ -270,5 +275,5 @@ class Appointment:
 
 
 Then = tuple[Callable[[Flight], None], ...]
-Refusal: TypeAlias = Callable[[str, str, Transport], str | None]
+Refusal: TypeAlias = Callable[[str, str, Transport | None], str | None]
 """Why a connection from a node to another fails, or None."""

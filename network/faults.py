@@ -357,7 +357,7 @@ class Refused:
 
     def _refusal(self, source: str, to: str, transport: Any) -> str | None:
         del source
-        has_tls = getattr(transport, "tls", None) is not None
+        has_tls = getattr(transport, "is_secured", False)
         is_meant = to in self._nodes and (has_tls or not self._tls_only)
         return self._cause if is_meant else None
 

@@ -124,6 +124,11 @@ class Tcp(msgspec.Struct, frozen=True):
     syn_linear_count: int = 0
 
     @property
+    def is_secured(self) -> bool:
+        """Whether connections use TLS."""
+        return self.tls is not None
+
+    @property
     def handshake_round_trips(self) -> int:
         """Round trips before the first byte of application data: TCP 1, TLS 1.3 one more, TLS 1.2 two."""
         return len(self.handshake_bytes) // 2

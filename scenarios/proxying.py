@@ -28,6 +28,9 @@ from twin.kernel.randomness import Streams
 CLIENT, SERVER, LINK = "client", "server", "link"
 WAN: Final = "wan:"
 FOR_EVER_S: Final = 1e9
+AIMS: Final[dict[str, dict[str, Any]]] = {"groups": {"between": [CLIENT, SERVER]}, "nodes": {"node": SERVER}}
+"""What a fault is aimed at here by what it acts on, if that is not the link."""
+OF_CONNECTIONS: Final = frozenset({"dns_error", "certificate_expiry"})
 
 Told = Callable[[float, str], None]
 """Who is told what happens, and when (seconds since the start)."""
@@ -131,6 +134,8 @@ class ProxyRun:
         }
 
     def _fault(self, entry: schema.TimelineEntry) -> Fault:
+        if self.plan.is_datagrams and entry.fault in OF_CONNECTIONS:
+            raise InputError(f"{entry.fault!r} stops new connections, and datagrams (--udp) have none")
         self.count += 1
         stream = self.streams.stream(f"timeline {self.count}", "choice")
         aim = Aim(entry, self.scenario, self.network, {}, stream)
@@ -169,8 +174,7 @@ def _entry(written: Mapping[str, Any]) -> schema.TimelineEntry:
     form = FAULT_FORMS.get(str(written.get("fault")))
     if form is None or set(schema.FAULT_TARGETS) & set(written):
         return checked_entry(written)
-    aim = {"between": [CLIENT, SERVER]} if form.acts_on == "groups" else {"link": LINK}
-    return checked_entry({**written, **aim})
+    return checked_entry({**written, **AIMS.get(form.acts_on, {"link": LINK})})
 
 
 def checked_entry(written: Mapping[str, Any]) -> schema.TimelineEntry:

@@ -18,10 +18,12 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from network.carrier import Network
+from network.wire.refusal import is_opening, refused
 from network.wire.timeline import WallTimeline
 from twin.errors import MissingEnvironmentError
 from twin.kernel.flight import Flight
@@ -179,8 +181,17 @@ class PacketLink:
                 continue
             self.count += 1
             ends = (node, self._name) if source_at == 12 else (self._name, node)
+            if source_at == 12 and is_opening(packet) and (cause := self.network.refused(*ends)):
+                self._refuse(file, packet, cause)
+                continue
             flight = Flight(*ends, Message("", packet, kind="datagram"), self.timeline.now, 0)
             self.network.carry_datagram(flight, self.timeline, header_bytes=0)
+
+    def _refuse(self, file: int, opening: bytes, cause: str) -> None:
+        """The client learns at once that it does not get a connection."""
+        self.lost[cause] += 1
+        with suppress(OSError):
+            os.write(file, refused(opening))
 
     def arrive(self, flight: Flight) -> None:
         """A packet has crossed the links."""

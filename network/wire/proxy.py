@@ -24,6 +24,7 @@ from network.carrier import Network
 from network.faults import RESET as RESET_FAULT
 from network.topology import PORT_MARK, node_of
 from network.wire.datagrams import Arrived, Datagrams
+from network.wire.rules import StreamTcp
 from network.wire.stream import End, pair, tune
 from network.wire.timeline import WallTimeline
 from twin.errors import InputError, MissingEnvironmentError
@@ -36,6 +37,7 @@ CONNECTION_LIMIT: Final = 9_000
 BACKLOG: Final = 1_024
 ACCEPTS_A_TURN: Final = 64
 LONGEST_WAIT_S: Final = 1.0
+TLS_HELLO: Final = b"\x16\x03"
 CONNECT, DATA, FIN, RESET, DATAGRAM = "connect", "data", "fin", "reset", "datagram"
 
 Address = tuple[str, int]
@@ -235,6 +237,11 @@ class LinkProxy:
             self._send(end, FIN)
             self._watch(end)
             return
+        if not end.has_spoken:
+            end.has_spoken = True
+            if data.startswith(TLS_HELLO) and (cause := self._refused_tls(end)):
+                self._break(end, cause)
+                return
         end.underway_bytes += len(data)
         self.tally.chunk_count += 1
         self.tally.byte_count += len(data)
@@ -242,6 +249,10 @@ class LinkProxy:
         if end.underway_bytes + len(end.peer.unwritten) > self._buffer_bytes:
             end.is_paused = True
             self._watch(end)
+
+    def _refused_tls(self, end: End) -> str | None:
+        """Why the handshake of TLS that begins here fails."""
+        return self.network.refused(end.name, end.peer.name, StreamTcp(has_tls=True))
 
     def _send(self, end: End, kind: str, data: bytes = b"") -> None:
         flight = Flight(

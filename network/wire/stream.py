@@ -33,6 +33,7 @@ class End:
     is_connecting: bool = False
     is_paused: bool = False
     has_read_all: bool = False
+    has_spoken: bool = False
     is_to_shut: bool = False
     has_shut: bool = False
 

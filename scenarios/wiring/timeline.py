@@ -24,8 +24,8 @@ MOST_OCCURRENCES: Final = 10_000
 INSTANT: Final = frozenset({"conn_reset", "fire", "restart", "slow_close"})
 """Faults that are over as soon as they have happened, so that they may happen again."""
 
-ON_THEIR_LINKS: Final = frozenset({"region_outage"})
-"""Faults that select nodes and act on the links of those alone."""
+OF_THE_NETWORK: Final = frozenset({"region_outage", "dns_error", "certificate_expiry"})
+"""Faults that select nodes and act on the way to those alone."""
 
 Fleets = Mapping[str, Sequence[str]]
 
@@ -187,8 +187,8 @@ def _fault(
     match form.acts_on:
         case "groups":
             return _partition(entry, aim)
-        case "nodes" if entry.fault in ON_THEIR_LINKS:
-            return _region_outage(aim)
+        case "nodes" if entry.fault in OF_THE_NETWORK:
+            return _NETWORK_FAULTS[entry.fault](aim, is_real=hosts is None)
         case "nodes":
             if hosts is None:
                 raise InputError(f"the fault {entry.fault!r} hits nodes, and there are only links here")
@@ -257,19 +257,20 @@ def _http_error(hosts: Hosts, aim: Aim, *, share: float = 1.0, **status: int) ->
     return HttpError(hosts.kernel, aim.nodes(), share, **status)
 
 
-def _region_outage(aim: Aim) -> faults.Fault:
+def _region_outage(aim: Aim, *, is_real: bool) -> faults.Fault:
+    del is_real
     return faults.Blackout(aims.links_at(aim.network.topology, aim.nodes()))
 
 
-def _dns_error(hosts: Hosts, aim: Aim) -> faults.Fault:
-    del hosts
+def _dns_error(aim: Aim, *, is_real: bool) -> faults.Fault:
+    del is_real
     return faults.Refused(aim.network, aim.nodes(), "name not resolved")
 
 
-def _certificate_expiry(hosts: Hosts, aim: Aim) -> faults.Fault:
-    del hosts
+def _certificate_expiry(aim: Aim, *, is_real: bool) -> faults.Fault:
+    """Where connections are real, their own bytes may tell that they use TLS."""
     links = aim.network.topology.links.values()
-    if not any(getattr(link.tcp, "tls", None) for link in links):
+    if not is_real and not any(getattr(link.tcp, "is_secured", False) for link in links):
         raise InputError("a certificate cannot expire here: no link of the scenario uses TLS")
     return faults.Refused(aim.network, aim.nodes(), "certificate expired", tls_only=True)
 
@@ -282,6 +283,10 @@ _NODE_FAULTS: Final[dict[str, Callable[..., faults.Fault]]] = {
     "clock_skew": _clock_skew,
     "clock_strobe": _clock_strobe,
     "http_error": _http_error,
+}
+
+_NETWORK_FAULTS: Final[dict[str, Callable[..., faults.Fault]]] = {
+    "region_outage": _region_outage,
     "dns_error": _dns_error,
     "certificate_expiry": _certificate_expiry,
 }

@@ -22,7 +22,7 @@ from scenarios.format import schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.linking import build_topology
-from scenarios.wiring.timeline import ON_THEIR_LINKS, Aim, fault_of, occurrences
+from scenarios.wiring.timeline import OF_THE_NETWORK, Aim, fault_of, occurrences
 from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Carrier, Timeline
@@ -128,7 +128,7 @@ class WireLevel:
         self._streams = streams = Streams(seed)
         topology = build_topology(self._scenario, blueprint.members, streams, blueprint.folder)
         for link in topology.links.values():
-            link.tcp = StreamTcp()
+            link.tcp = StreamTcp(has_tls=getattr(link.tcp, "is_secured", False))
         self.network = Network(topology)
         self._faults = link_faults(self._scenario, self.network, blueprint.fleets, streams)
         self.proxy = LinkProxy(self.network)
@@ -231,8 +231,8 @@ def link_fault(
 
 
 def is_of_links(entry: schema.TimelineEntry) -> bool:
-    """Whether a fault acts on links, and not on nodes or the world."""
-    return entry.fault in ON_THEIR_LINKS or FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
+    """Whether a fault acts on links or the way to a node, and not on nodes or the world."""
+    return entry.fault in OF_THE_NETWORK or FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
 
 
 def schedule(

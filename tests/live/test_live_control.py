@@ -198,6 +198,38 @@ def test_links_are_degraded_and_as_good_as_before_on_real_packets(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_name_that_does_not_resolve_keeps_devices_away_on_real_packets(tmp_path):
+    """Whose connection broke gets none until the name is there again; then the wish reaches it."""
+    with on_packets(tmp_path) as (order, wait):
+        time.sleep(2.0)
+        order("begin", "{fault: dns_error, node: broker}")
+        order("kill", "broker")
+        order("restart", "broker")
+        time.sleep(5.0)
+        ended_s = order("end", "dns_error")["at_s"]
+        out, _ = wait()
+
+    found = json.loads(out)
+    assert found["ended_connections"]["connection refused"] >= 2
+    assert ended_s - 5.0 < found["metrics"]["desired_to_wish_followed"]
+
+
+@pytest.mark.slow
+def test_a_name_that_does_not_resolve_keeps_devices_away_from_a_proxy(session):
+    """As in the simulation: whose connection broke gets none until the name is there again."""
+    order, wait = session("proxy")
+    time.sleep(2.0)
+    order("begin", "{fault: dns_error, node: broker}")
+    order("begin", "{fault: conn_reset, link: lamps}")
+    time.sleep(5.0)
+    ended_s = order("end", "dns_error")["at_s"]
+    found = wait()
+
+    assert found["run"].ended_connections["connection reset"] > 2
+    assert found["run"].outcome.metrics["desired_to_wish_followed"] > ended_s - 5.0
+
+
+@pytest.mark.slow
 def test_connections_on_real_packets_are_not_ours_to_end(tmp_path):
     """By hand or in the timeline it is one sentence."""
     refusal = "'conn_reset' ends connections, and with --links tun they are the operating system's own"

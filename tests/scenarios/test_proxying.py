@@ -62,6 +62,29 @@ def test_the_timeline_acts_on_the_link(running, server):
     assert said == [(0.1, "partition begins"), (0.2, "partition ends")]
 
 
+def say_hello(at):
+    """Begin a handshake of TLS, and wait for what comes."""
+    with socket.create_connection(at, timeout=5.0) as client:
+        client.sendall(b"\x16\x03\x01")
+        client.recv(1)
+
+
+@pytest.mark.parametrize("fault", ["dns_error", "certificate_expiry"])
+def test_new_connections_are_refused(running, server, fault):
+    """By name all of them, by certificate those that begin with a handshake of TLS."""
+    run, _ = running(plan(server))
+    run.proxy.call(lambda: run.begin({"fault": fault}))
+    with pytest.raises(ConnectionResetError):
+        say_hello(run.at)
+    with pytest.raises(InputError, match=r"datagrams .--udp. have none"):
+        ProxyRun(
+            ProxyPlan(
+                HERE, HERE, {"path": "direct"}, timeline=[{"fault": fault, "at": "1 s"}], is_datagrams=True
+            ),
+            print,
+        )
+
+
 def test_faults_come_and_go_by_order(running, server, tmp_path):
     """From another process, through a socket file."""
     run, said = running(plan(server))
