@@ -41,6 +41,7 @@ _load("stage")
 _load("scripts")
 _load("servers")
 _load("clients")
+_load("places")
 
 
 def _program() -> str:
