@@ -3,9 +3,9 @@
     client 10.9.0.1 -- tun -- [this program] -- tun -- 10.10.0.1 server
 
 FIGURES is JSON: one-way `delay_s`, `loss_ratio` each way, `seed`, `syn_linear`, and lists `drop_up`,
-`drop_down` of TCP segments with data to drop by number (from 0, retransmissions count too). It runs inside
-`unshare --user --map-root-user --net`, prints READY, then serves requests on stdin (one JSON a line,
-answered by one JSON line) with real sockets: the kernel's own TCP.
+`drop_down` of TCP segments with data to drop by number on each connection (from 0, retransmissions count
+too). It runs inside `unshare --user --map-root-user --net`, prints READY, then serves requests on stdin (one
+JSON a line, answered by one JSON line) with real sockets: the kernel's own TCP.
 """
 
 import ctypes
@@ -23,13 +23,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA
 TUN_NO_PI = 0x1001
 LIBC = ctypes.CDLL(None, use_errno=True)
-SINKS = queue.Queue()
+SINKS = {}  # of each client's port: where its accepted connection is waited for
 CLIENT, SERVER = "10.9.0.1", "10.10.0.1"
 
 
@@ -78,6 +79,12 @@ def data_bytes(packet):
     return struct.unpack("!H", packet[2:4])[0] - header - 4 * (packet[header + 12] >> 4)
 
 
+def ports(packet):
+    """The two ports of a TCP packet: those of the connection, on this way."""
+    header = 4 * (packet[0] & 15)
+    return packet[header : header + 4]
+
+
 class Wire(threading.Thread):
     """Reads packets of both devices, drops some, writes the others to the other device when due."""
 
@@ -86,7 +93,7 @@ class Wire(threading.Thread):
         self.other = dict(zip(ends, reversed(ends)))
         self.delay_s, self.loss_ratio = figures["delay_s"], figures["loss_ratio"]
         self.drops = dict(zip(ends, (set(figures["drop_up"]), set(figures["drop_down"]))))
-        self.seen = dict.fromkeys(ends, 0)
+        self.seen = Counter()
         self.random = random.Random(figures["seed"])
         self.due, self.number = [], itertools.count()
 
@@ -94,8 +101,9 @@ class Wire(threading.Thread):
         if packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
             return False
         if data_bytes(packet) and self.drops[end]:
-            self.seen[end] += 1
-            return self.seen[end] - 1 in self.drops[end]
+            connection = end, ports(packet)
+            self.seen[connection] += 1
+            return self.seen[connection] - 1 in self.drops[end]
         return self.random.random() < self.loss_ratio
 
     def take(self, end):
@@ -137,10 +145,16 @@ def read_exactly(connection, count):
         count -= len(part)
 
 
+def accepted(port):
+    """The queue that brings the server's side of the connection from this port."""
+    return SINKS.setdefault(port, queue.SimpleQueue())
+
+
 def sink(listener):
     """Pass accepted connections on."""
     while True:
-        SINKS.put(listener.accept()[0])
+        connection, (_, port) = listener.accept()
+        accepted(port).put(connection)
 
 
 def answer(connection):
@@ -175,7 +189,7 @@ def stream(at_s, size):
     client = socket.socket()
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.connect((SERVER, 81))
-    connection = SINKS.get()
+    connection = accepted(client.getsockname()[1]).get()
     read_s = []
 
     def read():
