@@ -1,10 +1,17 @@
-"""The node that a behaviour under test runs on."""
+"""The node that a behaviour under test runs on, and who runs commands."""
 
+import importlib.util
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from twin.kernel.randomness import Stream
+
+_found = importlib.util.spec_from_file_location("warm", Path(__file__).with_name("warm.py"))
+sys.modules["warm"] = importlib.util.module_from_spec(_found)
+_found.loader.exec_module(sys.modules["warm"])
 
 
 @dataclass
@@ -35,3 +42,10 @@ def at_node():
         return FakeContext(node, random=Stream(1, node, "behaviour"), senses=senses)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def keeper():
+    """Who runs the commands of a worker's tests, each in a process that has its imports already."""
+    with sys.modules["warm"].Keeper() as found:
+        yield found

@@ -1,7 +1,8 @@
 """Commands as processes of their own that need not import everything again.
 
 A keeper imports what commands use, and forks for each: own folder, environment, exit code and output, as if
-started anew. Not for tests of the start itself, nor of signals: those start `python -m windtunnel`.
+started anew. Not for tests of the start itself, nor of signals, nor for `windtunnel load`, which patches what
+is imported after it: those start `python -m windtunnel`.
 """
 
 from __future__ import annotations

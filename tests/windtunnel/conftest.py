@@ -1,6 +1,5 @@
 """The command line as a user runs it: in a folder of their own, in its own process."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -9,9 +8,6 @@ from pathlib import Path
 import pytest
 
 HOME = Path(__file__).parents[2]
-_found = importlib.util.spec_from_file_location("warm", HOME / "tests" / "warm.py")
-sys.modules["warm"] = importlib.util.module_from_spec(_found)
-_found.loader.exec_module(sys.modules["warm"])
 
 SMALL = """\
 scenario: 1
@@ -56,13 +52,6 @@ def environment():
         key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "PYTHON", "COV"))
     }
     return {**kept, "PYTHONPATH": str(HOME), "COLUMNS": "120"}
-
-
-@pytest.fixture(scope="session")
-def keeper():
-    """Who runs the commands of a worker's tests."""
-    with sys.modules["warm"].Keeper() as found:
-        yield found
 
 
 @pytest.fixture
