@@ -35,6 +35,7 @@ PROGRAMS = {
 KAFKA = "tests/sinks/kafka.pom.xml"  # the Kafka that tests hold us against, below .venv/kafka
 NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0", "sparkplug-payload@1.0.3")  # below .venv/node, for tests
 NOTHING_SELECTED = 5  # pytest's exit code
+PROCESSES = "4"  # for two cores: half of their time the tests wait
 LOCKS = {"core": "requirements/core.txt", "live": "requirements/live.txt", "dev": "requirements/dev.txt"}
 LIVE_DEMO = ("fidelity", "alarm_drill", "--broker", "embedded", "--for", "30 s")
 NO_DEFECT = (0, 3, 4, 130)  # within the tolerance, undecided, the machine lacks something, Ctrl-C
@@ -140,7 +141,7 @@ def make_venv() -> None:
 
 
 def test(python: Path, options: list[str]) -> int:
-    """The tests on two processes, then those that compare with the wall clock, alone.
+    """The tests on four processes, then those that compare with the wall clock, alone.
 
     Those marked slow are left to CI, unless `--all` or a marker expression of one's own asks for them.
     """
@@ -149,9 +150,9 @@ def test(python: Path, options: list[str]) -> int:
     provide_kafka()
     rest = [option for option in options if option != "--all"]
     if "-m" in rest:
-        return run(python, "-m", "pytest", "-n", "2", *rest)
+        return run(python, "-m", "pytest", "-n", PROCESSES, *rest)
     marked = "" if "--all" in options else " and not slow"
-    together = run(python, "-m", "pytest", "-n", "2", "-m", f"not alone{marked}", *rest)
+    together = run(python, "-m", "pytest", "-n", PROCESSES, "-m", f"not alone{marked}", *rest)
     if together not in (0, NOTHING_SELECTED):
         return together
     alone = run(python, "-m", "pytest", "-m", f"alone{marked}", *rest)
