@@ -7,15 +7,18 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from twin.live.paho_client import PahoClients
+from twin.live.ports import held_ports
 from twin.mqtt.fleet.device import Listener, Profile
 from twin.mqtt.fleet.engine import FleetEngine
 from twin.mqtt.fleet.stamp import due_of
 
 WAIT_S = 15.0
+HELD = ExitStack()  # ports, for as long as this process lives
 ENGINES = {"fleet": FleetEngine, "paho": PahoClients}
 LINES = (
     "set_tcp_nodelay true",
@@ -27,9 +30,8 @@ LINES = (
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody else is given as long as this process lives: for a server that is started later."""
+    return HELD.enter_context(held_ports(1))[0]
 
 
 @dataclass

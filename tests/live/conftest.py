@@ -39,8 +39,8 @@ def _load(name: str) -> None:
 
 _load("stage")
 _load("scripts")
-_load("servers")
 _load("clients")
+_load("servers")
 _load("places")
 
 
@@ -49,12 +49,6 @@ def _program() -> str:
     if found is None:
         pytest.fail(INSTALL, pytrace=False)
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await(port: int, child: subprocess.Popen[bytes]) -> None:
@@ -72,7 +66,7 @@ def _await(port: int, child: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def mosquitto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a mosquitto that lives as long as the tests of this process."""
-    program, port = _program(), _free_port()
+    program, port = _program(), sys.modules["live_clients"].free_port()
     configuration: Path = tmp_path_factory.mktemp("mosquitto") / "mosquitto.conf"
     configuration.write_text(CONFIGURATION.format(port=port), encoding="utf-8")
     child = subprocess.Popen([program, "-c", str(configuration)], stderr=subprocess.DEVNULL)

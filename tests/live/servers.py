@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from live_clients import free_port
 
 from twin.live.conformance.bench import Subject
 from twin.live.endpoint import Endpoint
 from twin.live.probe import probe
 from twin.service import child
-from twin.service.mosquitto import free_port
 from twin.service.subjects import HERE, USER, doors_at, papers_in
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from live_clients import free_port
 
 from scenarios.live import run_live
 from scenarios.shipped import load
@@ -23,7 +24,7 @@ from twin.live.probe import probe
 from twin.message import Message
 from twin.mqtt.packets import Connect, Will, connect_message, read_connect
 from twin.service.authority import Authority, write
-from twin.service.mosquitto import BrokerSettings, Mosquitto, free_port
+from twin.service.mosquitto import BrokerSettings, Mosquitto
 from twin.service.subjects import papers_in, subject
 
 pytestmark = pytest.mark.timeout(120)

@@ -2,6 +2,7 @@
 
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,7 @@ from paho.mqtt import client as paho
 
 from twin.errors import MissingEnvironmentError
 from twin.service.broker_log import Arrived, Denied, Left, NotVerified, Subscribed
-from twin.service.mosquitto import BrokerSettings, Mosquitto, find_mosquitto, free_port
+from twin.service.mosquitto import BrokerSettings, Mosquitto, find_mosquitto
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.live
@@ -181,6 +182,21 @@ def test_without_an_authority_there_is_a_plain_port_only(tmp_path):
         broker.stop()
 
 
+def test_a_broker_comes_back_on_its_port(tmp_path):
+    """Its clients know no other."""
+    broker = Mosquitto(tmp_path / "b", BrokerSettings(plain_port=0))
+    broker.start()
+    try:
+        port = broker.plain_port
+        broker.kill()
+        broker.start()
+
+        assert broker.plain_port == port
+        socket.create_connection(("127.0.0.1", port), timeout=5.0).close()
+    finally:
+        broker.stop()
+
+
 def test_a_folder_with_a_long_name_does(tmp_path):
     """Socket paths are bounded by the operating system, so the socket goes elsewhere."""
     broker = Mosquitto(tmp_path / ("long" * 30), BrokerSettings())
@@ -194,7 +210,7 @@ def test_a_folder_with_a_long_name_does(tmp_path):
 
 def test_a_port_that_is_taken_is_one_clear_sentence(tmp_path):
     """It names the port."""
-    first = Mosquitto(tmp_path / "a", BrokerSettings(plain_port=free_port()))
+    first = Mosquitto(tmp_path / "a", BrokerSettings(plain_port=0))
     first.start()
     try:
         second = Mosquitto(tmp_path / "b", BrokerSettings(plain_port=first.plain_port))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from twin.service.mosquitto import free_port
+from twin.live.ports import held_ports
 
 pytestmark = pytest.mark.live
 ROOT = Path(__file__).parents[2]
@@ -22,14 +22,13 @@ def test_the_page_does_what_it_says(tmp_path, eventually):
     """In an empty folder, in one shell; the service runs beside it."""
     if not shutil.which("curl") or not shutil.which("mosquitto_pub"):
         pytest.fail("the page needs: sudo apt-get install -y curl mosquitto-clients", pytrace=False)
-    api, mqtt = free_port(), free_port()
     text = (ROOT / "docs" / "serve.md").read_text("utf-8")
     first, *commands = [line for block in BLOCK.findall(text) for line in block.splitlines()]
     (tmp_path / "windtunnel").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m windtunnel "$@"\n')
     (tmp_path / "windtunnel").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     assert first == SERVE
-    with subprocess.Popen(
+    with held_ports(2) as (api, mqtt), subprocess.Popen(
         ["windtunnel", "serve", "--port", str(api), "--mqtt-port", str(mqtt)],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, executable=tmp_path / "windtunnel",
     ) as service:  # fmt: skip

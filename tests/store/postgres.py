@@ -3,18 +3,20 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 
+from twin.live.ports import held_ports
+
 INSTALL = "PostgreSQL is not installed; install it with: sudo apt-get install -y postgresql"
 NOBODY = 65534
 START_LIMIT_S = 60.0
+HELD = ExitStack()  # ports, for as long as this process lives
 
 
 def programs():
@@ -56,10 +58,8 @@ def server(place):
 
 
 def free_port():
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody else is given as long as this process lives: for a server that is started later."""
+    return HELD.enter_context(held_ports(1))[0]
 
 
 def wait_for(url, child, log):

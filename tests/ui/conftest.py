@@ -4,7 +4,6 @@ import importlib.util
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from twin.live.ports import held_ports
 
 
 def _load(name):
@@ -72,14 +73,11 @@ def app(folders):  # noqa: ARG001  (where the pages look)
 @contextmanager
 def serving(folder, *options):
     """`windtunnel ui` on a free port, in a folder of its own; ended by its process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     (folder / "designs").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "windtunnel", "ui", "--port", str(port), "--runs", str(folder / "runs")]
-    with (folder / "server.log").open("wb") as log:
+    with (folder / "server.log").open("wb") as log, held_ports(1) as (port,):
+        command = [sys.executable, "-m", "windtunnel", "ui", "--port", str(port)]
         server = subprocess.Popen(
-            [*command, "--scenarios", str(folder / "designs"), *options],
+            [*command, "--runs", str(folder / "runs"), "--scenarios", str(folder / "designs"), *options],
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONWARNINGS": "default"},

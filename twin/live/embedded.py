@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import Endpoint
 from twin.live.folders import temporary_folder
+from twin.live.ports import held_ports
 
 INSTALL: Final = "pip install 'windtunnel-iot[live]'"
 START_S: Final = 10.0
@@ -117,8 +118,8 @@ class EmbeddedBroker:
             raise MissingEnvironmentError(f"the embedded broker is not installed; install it: {INSTALL}")
         listeners = {PLAIN: Listener(), **self.further}
         names = [*listeners, *(name + V5 for name, each in listeners.items() if not each.is_websocket)]
-        self.ports = self.ports or dict(zip(names, _free_ports(len(names))))
-        with temporary_folder() as folder:
+        with temporary_folder() as folder, held_ports(0 if self.ports else len(names)) as found:
+            self.ports = self.ports or dict(zip(names, found))
             path = folder / "rumqttd.toml"
             path.write_text(_configuration(listeners, self.host, self.ports), encoding="utf-8")
             self._process = subprocess.Popen(  # noqa: S603  (its arguments are ours)
@@ -194,15 +195,6 @@ def _configuration(listeners: Mapping[str, Listener], host: str, ports: Mapping[
 def _quoted(text: str) -> str:
     """A string of TOML."""
     return json.dumps(text)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _answers(host: str, port: int) -> bool:

@@ -13,7 +13,7 @@ from twin.live.embedded import INSTALL as EMBEDDED_INSTALL
 from twin.live.embedded import EmbeddedBroker, is_installed
 from twin.live.endpoint import Endpoint, endpoint
 from twin.live.folders import new_folder
-from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto, free_port
+from twin.service.mosquitto import INSTALL, BrokerSettings, Mosquitto, find_mosquitto
 
 LOOPBACK: Final = "127.0.0.1"
 MOSQUITTO, EMBEDDED, ANY = "mosquitto", "embedded", "any"
@@ -81,7 +81,7 @@ def _mosquitto(host: str) -> Iterator[RunningBroker]:
     folder = new_folder()
     child = Mosquitto(
         folder.path,
-        BrokerSettings(plain_port=free_port(), plain_host=host, largest_message_bytes=LARGEST_MESSAGE_BYTES),
+        BrokerSettings(plain_port=0, plain_host=host, largest_message_bytes=LARGEST_MESSAGE_BYTES),
     )
     try:
         child.start()

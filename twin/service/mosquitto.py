@@ -17,13 +17,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from twin.errors import MissingEnvironmentError
 from twin.live.folders import Folder, new_folder
+from twin.live.ports import held_ports
 from twin.message import Message
 from twin.mqtt.codec import encode
 from twin.mqtt.packets import Connect, connect_message
@@ -77,13 +78,6 @@ def find_mosquitto() -> str:
     return found
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(slots=True)
 class Mosquitto:
     """A broker in `folder`. `authority` issues its certificate; without one there is no TLS listener.
@@ -102,6 +96,7 @@ class Mosquitto:
     log: BrokerLog | None = field(init=False, default=None)
     _process: subprocess.Popen[bytes] | None = field(init=False, default=None)
     _socket_folder: Folder | None = field(init=False, default=None)
+    _is_placed: bool = field(init=False, default=False)
 
     @property
     def socket_path(self) -> str:
@@ -126,10 +121,11 @@ class Mosquitto:
         program = find_mosquitto()
         self._prepare(access)
         for tries_left in reversed(range(START_TRIES)):
-            self._choose_ports()
-            self._write("mosquitto.conf", self._configuration())
-            problem = self._run(program)
+            with self._ports():
+                self._write("mosquitto.conf", self._configuration())
+                problem = self._run(program)
             if not problem:
+                self._is_placed = True
                 return
             self.stop()
             if PORT_TAKEN in problem:
@@ -196,15 +192,20 @@ class Mosquitto:
         if self.authority is not None:
             self._write("revoked.pem", self.authority.crl())
 
-    def _choose_ports(self) -> None:
-        if self.authority is not None:
-            self.port = self.settings.port or free_port(self.settings.host)
-        if self.settings.plain_port is not None:
-            self.plain_port = self.settings.plain_port or free_port()
+    @contextlib.contextmanager
+    def _ports(self) -> Iterator[None]:
+        """Choose the ports and keep them free meanwhile. A broker that ran before keeps those it had."""
+        with contextlib.ExitStack() as held:
+            if self.authority is not None and not self._is_placed:
+                host = self.settings.host
+                self.port = self.settings.port or held.enter_context(held_ports(1, host))[0]
+            if self.settings.plain_port is not None and not self._is_placed:
+                self.plain_port = self.settings.plain_port or held.enter_context(held_ports(1))[0]
+            yield
 
     def _explain_port(self, problem: str, *, is_last: bool) -> None:
         """Raise if another port, or another moment, does not help."""
-        is_ours_to_choose = not self.settings.port and not self.settings.plain_port
+        is_ours_to_choose = not (self.settings.port or self.settings.plain_port or self._is_placed)
         if is_last or not is_ours_to_choose:
             taken = ", ".join(str(port) for port in (self.port, self.plain_port) if port)
             raise MissingEnvironmentError(

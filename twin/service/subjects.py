@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from twin.live.conformance.bench import Door, Subject
 from twin.live.embedded import EmbeddedBroker, Listener
 from twin.live.endpoint import Endpoint
 from twin.live.folders import temporary_folder
+from twin.live.ports import held_ports
 from twin.service.brokers import (
     ANY,
     EMBEDDED,
@@ -26,7 +27,7 @@ from twin.service.brokers import (
     at_url,
     has_mosquitto,
 )
-from twin.service.mosquitto import BrokerSettings, Mosquitto, free_port
+from twin.service.mosquitto import BrokerSettings, Mosquitto
 
 USER: Final = "tester"
 HASH_ROUNDS: Final = 101  # what mosquitto_passwd writes
@@ -89,30 +90,34 @@ def _mosquitto(folder: Path) -> Iterator[Subject]:
 @contextmanager
 def _started(folder: Path, password: str, papers: Papers | None, *, has_websocket: bool) -> Iterator[Subject]:
     names = ["password", *(["websocket"] if has_websocket else []), *(["certificate"] if papers else [])]
-    ports = {name: free_port() for name in names}
+    with held_ports(len(names)) as found:
+        ports = dict(zip(names, found))
+        child = Mosquitto(folder / "broker", _settings(folder, ports, papers))
+        try:
+            child.start()
+            yield Subject(MOSQUITTO, doors_at(child.plain_port, ports, password, papers))
+        finally:
+            child.stop()
+
+
+def _settings(folder: Path, ports: Mapping[str, int], papers: Papers | None) -> BrokerSettings:
     lines = [
         *(f"listener {ports['password']} {HERE}", "allow_anonymous false"),
         f"password_file {folder / 'passwords'}",
     ]
-    if has_websocket:
+    if "websocket" in ports:
         lines += [f"listener {ports['websocket']} {HERE}", "protocol websockets", "allow_anonymous true"]
     if papers is not None:
         lines += [
             *(f"listener {ports['certificate']} {HERE}", "allow_anonymous true", "require_certificate true"),
             *(f"cafile {papers.ca}", f"certfile {papers.server}", f"keyfile {papers.server_key}"),
         ]
-    settings = BrokerSettings(
+    return BrokerSettings(
         plain_port=0,
         is_durable=False,
         largest_message_bytes=LARGEST_MESSAGE_BYTES,
         further_lines=tuple(lines),
     )
-    child = Mosquitto(folder / "broker", settings)
-    try:
-        child.start()
-        yield Subject(MOSQUITTO, doors_at(child.plain_port, ports, password, papers))
-    finally:
-        child.stop()
 
 
 @contextmanager
