@@ -11,7 +11,7 @@ import msgspec
 
 from scenarios.format.loading import Variant
 from scenarios.format.schema import Scenario
-from scenarios.judging.outcome import Outcome, Record, ending, outcome_of
+from scenarios.judging.outcome import Outcome, Record, ending, outcome_of, place_of
 from scenarios.judging.runner import uncollected
 from scenarios.live_databases import DatabaseFigures, Databases
 from scenarios.wiring.assembly import Assembly, Blueprint
@@ -29,9 +29,8 @@ from twin.live.pacer import SocketPacer, Stopped
 from twin.live.probe import probe_each, trouble
 from twin.live.real_broker import OUTSIDE, RealBroker, Times
 from twin.live.shards import check_room
-from twin.live.wires import Way, Wires
+from twin.live.wires import Wires
 from twin.message import Message
-from twin.mqtt.packets import Version
 
 BROKER = "mqtt_broker"
 
@@ -57,6 +56,15 @@ class Timeliness(msgspec.Struct, frozen=True):
         return not self.slip_count
 
 
+class LostOnLink(msgspec.Struct, frozen=True):
+    """What the wire has lost: packets of `tun`, connections of `proxy`; `window` is what faults stood."""
+
+    link: str
+    window: str
+    cause: str
+    count: int
+
+
 class LiveRun(msgspec.Struct, frozen=True):
     """What a live replication found: the outcome as in virtual time, and what is only true of live runs.
 
@@ -72,6 +80,7 @@ class LiveRun(msgspec.Struct, frozen=True):
     times: dict[str, Times] = {}
     databases: dict[str, DatabaseFigures] = {}
     gone_brokers: dict[str, str] = {}
+    lost_on_links: list[LostOnLink] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +146,7 @@ def run_live(
     nodes_of = reporters(scenario, blueprint.members)
     is_whole, gone = True, dict[NodeId, str]()
     try:
-        for node in bindings:
-            _reach(bindings[node], level.way("", node), blueprint.speakers(node))
+        _reach(bindings, level, blueprint)
         if on_start is not None:
             on_start(Running(assembly, pacer, level, blueprint.fleets))
         level.start()
@@ -161,6 +169,7 @@ def run_live(
         {node: broker.behaviour.times for node, broker in brokers.items()},
         {} if databases is None else databases.figures,
         gone,
+        _lost(level, assembly),
     )
 
 
@@ -217,10 +226,11 @@ def _broker(
     return LiveBroker(RealBroker(interpreter), wires)
 
 
-def _reach(endpoint: Endpoint, way: Way, speakers: Mapping[str, Version]) -> None:
+def _reach(bindings: Mapping[NodeId, Endpoint], level: LinkLevel, blueprint: Blueprint) -> None:
     """Raise MissingEnvironmentError for a broker that cannot be used."""
-    with way.within():
-        probe_each(endpoint, speakers)
+    for node, endpoint in bindings.items():
+        with level.way("", node).within():
+            probe_each(endpoint, blueprint.speakers(node))
 
 
 def _gone(brokers: Mapping[NodeId, LiveBroker], level: LinkLevel, blueprint: Blueprint) -> dict[NodeId, str]:
@@ -232,6 +242,15 @@ def _gone(brokers: Mapping[NodeId, LiveBroker], level: LinkLevel, blueprint: Blu
         if reason:
             found[node] = f"{reason}; it was last heard after {broker.wires.heard_s:.1f} s"
     return found
+
+
+def _lost(level: LinkLevel, assembly: Assembly) -> list[LostOnLink]:
+    """What the wire has lost, the links of a fleet's devices taken together."""
+    fleets = {member.node: member.fleet for member in assembly.members if member.fleet}
+    grouped: Counter[tuple[str, str, str]] = Counter()
+    for (where, window, cause), count in level.lost.items():
+        grouped[place_of(where, fleets), window, cause] += count
+    return [LostOnLink(*key, count) for key, count in sorted(grouped.items())]
 
 
 def _connection_count(blueprint: Blueprint, bindings: Collection[NodeId]) -> int:

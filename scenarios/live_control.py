@@ -74,6 +74,18 @@ class LiveControl(RunControl):
         """The brokers that were killed and not started again."""
         return frozenset(node for node in self.brokers if f"{KILL} {node}" in self.hand.standing)
 
+    def pause(self, what: str = "") -> dict[str, Any]:
+        """Let the run's time stand still, and its timeline on the wire; real brokers go on."""
+        if not self.pacer.is_paused:
+            self.level.pause()
+        return super().pause(what)
+
+    def resume(self, what: str = "") -> dict[str, Any]:
+        """Let the run's time go on, and its timeline."""
+        if self.pacer.is_paused:
+            self.level.resume()
+        return super().resume(what)
+
     def kill(self, what: str) -> dict[str, Any]:
         """End a broker of ours, or a simulated node, as a power cut would."""
         if self._is_simulated(what):

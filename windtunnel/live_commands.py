@@ -7,6 +7,7 @@ import dataclasses
 import json
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -308,6 +309,7 @@ def _live_figures(found: LiveRun, account: Account | None) -> dict[str, Any]:
         "links": found.links,
         "databases": {node: msgspec.to_builtins(each) for node, each in found.databases.items()},
         "ended_connections": found.ended_connections,
+        "lost_on_links": msgspec.to_builtins(found.lost_on_links),
         "gone_brokers": found.gone_brokers,
         "is_real_time": found.timeliness.is_real_time,
         "timeliness": msgspec.to_builtins(found.timeliness),
@@ -317,6 +319,15 @@ def _live_figures(found: LiveRun, account: Account | None) -> dict[str, Any]:
 def _as_json(found: LiveRun, figures: dict[str, Any]) -> dict[str, Any]:
     judged = {name: each._asdict() for name, each in found.outcome.judgements.items()}
     return {**figures, "requirements": judged, "metrics": found.outcome.metrics}
+
+
+def _lost_on_links(found: LiveRun) -> list[str]:
+    """A line for each fault that stood; by link and cause it stands in the results."""
+    what = "packets" if found.links == "tun" else "connections"
+    counts = Counter[str]()
+    for each in found.lost_on_links:
+        counts[each.window] += each.count
+    return [f"{count:,} {what} lost on the links: {window}" for window, count in counts.items()]
 
 
 def _shown(
@@ -334,6 +345,7 @@ def _shown(
         else f"NOT REAL TIME: the clock slipped {late.slip_count} times, {late.slipped_s:.2f} s in all"
     )
     lines += [f"{count} connections ended: {reason}" for reason, count in found.ended_connections.items()]
+    lines += _lost_on_links(found)
     if account is not None:
         lines += [summary(account), *account.violations]
     lines += [

@@ -16,13 +16,13 @@ import socket
 import struct
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from network.carrier import Network
+from network.wire.losses import Losses
 from network.wire.refusal import is_opening, refused
 from network.wire.timeline import WallTimeline
 from twin.errors import MissingEnvironmentError
@@ -134,11 +134,12 @@ class PacketLink:
         files: tuple[int, int],
         nodes: Mapping[str, str],
         server: str,
+        losses: Losses,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.network = network
         self.timeline = WallTimeline(clock, self)
-        self.lost: Counter[str] = Counter()
+        self.losses = losses
         self.count = 0
         self._clients, self._server = files
         self._nodes = {socket.inet_aton(address): node for address, node in nodes.items()}
@@ -182,14 +183,14 @@ class PacketLink:
             self.count += 1
             ends = (node, self._name) if source_at == 12 else (self._name, node)
             if source_at == 12 and is_opening(packet) and (cause := self.network.refused(*ends)):
-                self._refuse(file, packet, cause)
+                self._refuse(file, packet, node, cause)
                 continue
             flight = Flight(*ends, Message("", packet, kind="datagram"), self.timeline.now, 0)
             self.network.carry_datagram(flight, self.timeline, header_bytes=0)
 
-    def _refuse(self, file: int, opening: bytes, cause: str) -> None:
+    def _refuse(self, file: int, opening: bytes, node: str, cause: str) -> None:
         """The client learns at once that it does not get a connection."""
-        self.lost[cause] += 1
+        self.losses.add(node, cause)
         with suppress(OSError):
             os.write(file, refused(opening))
 
@@ -199,9 +200,9 @@ class PacketLink:
         try:
             os.write(file, flight.message.payload)
         except OSError:
-            self.lost["device full"] += 1
+            self.losses.add(flight.to, "device full")
 
     def lose(self, flight: Flight, where: str, cause: str) -> None:
         """A packet never gets there; whoever sent it notices by itself."""
-        del flight, where
-        self.lost[cause] += 1
+        del flight
+        self.losses.add(where, cause)

@@ -24,6 +24,7 @@ from network.carrier import Network
 from network.faults import RESET as RESET_FAULT
 from network.topology import PORT_MARK, node_of
 from network.wire.datagrams import Arrived, Datagrams
+from network.wire.losses import Losses
 from network.wire.rules import StreamTcp
 from network.wire.stream import End, pair, tune
 from network.wire.timeline import WallTimeline
@@ -79,8 +80,10 @@ class LinkProxy:
         clock: Callable[[], float] = time.monotonic,
         buffer_bytes: int = BUFFER_BYTES,
         connection_limit: int = CONNECTION_LIMIT,
+        losses: Losses | None = None,
     ) -> None:
         self.network = network
+        self.losses = losses or Losses()
         origin_s = clock()
         self.timeline = WallTimeline(lambda: clock() - origin_s, self)
         self.tally = Tally()
@@ -240,6 +243,7 @@ class LinkProxy:
         if not end.has_spoken:
             end.has_spoken = True
             if data.startswith(TLS_HELLO) and (cause := self._refused_tls(end)):
+                self.losses.add(node_of(end.name), cause)
                 self._break(end, cause)
                 return
         end.underway_bytes += len(data)
@@ -307,12 +311,13 @@ class LinkProxy:
 
     def lose(self, flight: Flight, where: str, cause: str) -> None:
         """A chunk will never get through, so its connection is over."""
-        del where
         if flight.message.kind == DATAGRAM:
+            self.losses.add(where, cause)
             self.tally.lost[cause] += 1
             return
         end = self._ends.get(flight.source)
         if end is not None and cause != RESET_FAULT:  # of that each end is told when it learns it
+            self.losses.add(node_of(where), cause)
             self._break(end, cause)
 
     def _link_changed(self, node: str, peer: str, is_up: bool) -> None:

@@ -239,13 +239,17 @@ def _tally(assembly: Assembly) -> Tally:
     )
 
 
+def place_of(where: str, fleets: Mapping[str, str]) -> str:
+    """A link or node in words, a fleet standing for its devices (`fleets`: by node)."""
+    return " > ".join(fleets.get(end, end) for end in where.split(">"))
+
+
 def _grouped(counts: Mapping[tuple[str, str], int], assembly: Assembly) -> dict[str, int]:
     """Counts by place and cause, with the devices of a fleet taken together."""
     fleets = {member.node: member.fleet for member in assembly.members if member.fleet}
     grouped: dict[str, int] = {}
     for (where, cause), count in sorted(counts.items()):
-        ends = [fleets.get(end, end) for end in where.split(">")]
-        key = f"{' > '.join(ends)}: {cause}"
+        key = f"{place_of(where, fleets)}: {cause}"
         grouped[key] = grouped.get(key, 0) + count
     return grouped
 

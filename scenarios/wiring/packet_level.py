@@ -20,6 +20,7 @@ from typing import Any, Final
 from network.carrier import Network
 from network.faults import Fault
 from network.topology import Topology
+from network.wire.losses import Losses
 from network.wire.packets import (
     MOST_CLIENTS,
     SERVER_ADDRESS,
@@ -29,11 +30,12 @@ from network.wire.packets import (
 )
 from scenarios.format import loading, schema
 from scenarios.format.loading import Variant
+from scenarios.wiring.agenda import Agenda
 from scenarios.wiring.linking import build_topology
 from scenarios.wiring.members import Member, members_of, scenes_of
 from scenarios.wiring.timeline import Aim
 from scenarios.wiring.vocabulary import Vocabulary
-from scenarios.wiring.wire_level import Direct, is_of_links, link_fault, link_faults, linked, schedule
+from scenarios.wiring.wire_level import Direct, Lost, is_of_links, link_fault, link_faults, linked
 from twin.errors import InputError, MissingEnvironmentError
 from twin.kernel.behaviour import NodeId
 from twin.kernel.ports import Carrier
@@ -48,6 +50,7 @@ READ_BYTES: Final = 65_536
 OF_CONNECTIONS: Final = frozenset({"conn_reset", "conn_stall", "slow_close", "limit_data"})
 """Faults that end connections, which here are the kernel's own."""
 BEGIN, END = "begin", "end"
+CLOCK, PAUSE, RESUME = "clock", "pause", "resume"
 
 
 class PacketGround:
@@ -91,7 +94,7 @@ class PacketLevel:
         for number, entry in enumerate(variant.scenario.timeline, start=1):
             if is_of_links(entry):
                 self._check(number, entry)
-        self.lost: dict[str, int] = {}
+        self.lost: Lost = {}
         self._addresses = {node: client_address(number) for number, node in enumerate(nodes)}
         plan = {
             "text": variant.resolved.text,
@@ -133,14 +136,23 @@ class PacketLevel:
         """The timeline begins now."""
         self._say({"began_s": time.monotonic()})
 
+    def pause(self) -> None:
+        """Soon."""
+        self._say({CLOCK: PAUSE})
+
+    def resume(self) -> None:
+        """Soon."""
+        self._say({CLOCK: RESUME})
+
     def close(self) -> None:
-        """End the process; `lost` then has how many packets were lost, by cause."""
+        """End the process; `lost` then has how many packets were lost."""
         try:
             said, _ = self._process.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             said, _ = self._process.communicate()
-        self.lost = json.loads(said.splitlines()[-1]) if said.strip() else {}
+        rows = json.loads(said.splitlines()[-1]) if said.strip() else []
+        self.lost = {(link, window, cause): count for link, window, cause, count in rows}
 
     def _check(self, number: int, entry: schema.TimelineEntry) -> None:
         """Raise InputError for a fault that hits nothing, or ends connections to the broker."""
@@ -195,12 +207,14 @@ class _Orders:
     streams: Streams
     fleets: dict[str, list[NodeId]]
     lines: _Lines
-    faults: list[tuple[schema.TimelineEntry, Fault]] = field(init=False)
+    agenda: Agenda = field(init=False)
     standing: dict[int, Fault] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the timeline's faults."""
-        self.faults = link_faults(self.scenario, self.link.network, self.fleets, self.streams)
+        losses = self.link.losses
+        planned = link_faults(self.scenario, self.link.network, self.fleets, self.streams, losses)
+        self.agenda = Agenda(planned, self.link)
 
     def take(self) -> None:
         """Do what can be read; stop at the end."""
@@ -217,10 +231,12 @@ class _Orders:
             entry = schema.TimelineEntry.model_construct(**order["fault"])  # it has been checked
             number = order[BEGIN]
             fault = link_fault(number, entry, self.scenario, self.link.network, self.fleets, self.streams)
-            self.standing[number] = fault
-            fault.begin(now_s)
+            self.standing[number] = self.link.losses.during(entry.fault, fault)
+            self.standing[number].begin(now_s)
+        elif CLOCK in order:
+            (self.agenda.pause if order[CLOCK] == PAUSE else self.agenda.resume)()
         else:
-            schedule(self.faults, self.scenario.run.duration_s, self.link, order["began_s"])
+            self.agenda.start(order["began_s"])
 
 
 @dataclass(slots=True)
@@ -260,7 +276,7 @@ def _orders(plan: dict[str, Any], lines: _Lines) -> _Orders:
     members = members_of(scenario, scenes_of(scenario, folder))
     streams = Streams(plan["seed"])
     topology: Topology = build_topology(scenario, members, streams, folder)
-    link = PacketLink(Network(topology), tuple(plan["files"]), plan["nodes"], plan["broker"])
+    link = PacketLink(Network(topology), tuple(plan["files"]), plan["nodes"], plan["broker"], Losses())
     return _Orders(link, scenario, streams, _fleets(members), lines)
 
 
@@ -270,7 +286,8 @@ def main() -> None:
     orders = _orders(json.loads(lines.first()), lines)
     print(READY, flush=True)
     orders.link.run(lines.file, orders.take)
-    print(json.dumps(orders.link.lost), flush=True)
+    rows = [(*key, count) for key, count in orders.link.losses.counts.items()]
+    print(json.dumps(rows), flush=True)
 
 
 if __name__ == "__main__":

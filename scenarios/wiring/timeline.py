@@ -18,7 +18,7 @@ from twin.errors import InputError
 from twin.kernel.kernel import Kernel
 from twin.kernel.randomness import Stream, Streams
 
-__all__ = ["FAULT_PARAMETERS", "Aim", "Announcements", "fault_of", "occurrences", "schedule"]
+__all__ = ["FAULT_PARAMETERS", "Aim", "Announcements", "fault_of", "occurrences", "schedule", "starts"]
 
 MOST_OCCURRENCES: Final = 10_000
 INSTANT: Final = frozenset({"conn_reset", "fire", "restart", "slow_close"})
@@ -59,7 +59,7 @@ def schedule(
         stream = partial(kernel.streams.stream, f"timeline {number}")
         aim = Aim(entry, scenario, network, members, stream("choice"))
         fault = fault_of(number, entry, aim, kernel.streams, hosts)
-        for at_s in _starts(entry, scenario.run.duration_s, stream("jitter")):
+        for at_s in starts(entry, scenario.run.duration_s, kernel.streams, number):
             begun = partial(announcements.tell, entry=entry, is_begin=True)
             kernel.call_at(at_s, _at(kernel, fault.begin, begun))
             if entry.for_s is not None:
@@ -80,7 +80,9 @@ def occurrences(entry: schema.TimelineEntry, duration_s: float) -> Iterator[floa
         yield at_s
 
 
-def _starts(entry: schema.TimelineEntry, duration_s: float, stream: Stream) -> Iterator[float]:
+def starts(entry: schema.TimelineEntry, duration_s: float, streams: Streams, number: int) -> Iterator[float]:
+    """When it begins in a run with these random streams, jitter included; `number` is its own."""
+    stream = streams.stream(f"timeline {number}", "jitter")
     for at_s in occurrences(entry, duration_s):
         yield at_s + stream.uniform(0.0, entry.jitter_s) if entry.jitter_s else at_s
 

@@ -8,21 +8,21 @@ tun     packets between two network namespaces (see `packet_level`)
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from network.carrier import Network
 from network.faults import Fault
 from network.topology import Topology
+from network.wire.losses import Losses
 from network.wire.proxy import LinkProxy
 from network.wire.rules import StreamTcp
-from network.wire.timeline import WallTimeline
 from scenarios.format import schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
+from scenarios.wiring.agenda import Agenda, Planned
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.linking import build_topology
-from scenarios.wiring.timeline import OF_THE_NETWORK, Aim, fault_of, occurrences
+from scenarios.wiring.timeline import OF_THE_NETWORK, Aim, fault_of, starts
 from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Carrier, Timeline
@@ -32,6 +32,9 @@ from twin.live.wires import STRAIGHT, Way
 from twin.mqtt.packets import Version
 
 STOP_S = 5.0
+
+Lost = Mapping[tuple[str, str, str], int]
+"""How much was lost, by link, faults that stood, and cause."""
 
 
 class Direct:
@@ -75,6 +78,19 @@ class LinkLevel(Protocol):
         """The run begins now, and its timeline."""
         ...
 
+    def pause(self) -> None:
+        """The run stands still: no fault of the timeline begins or ends until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """The run goes on."""
+        ...
+
+    @property
+    def lost(self) -> Lost:
+        """What the wire has lost by the end; what the kernel's own model loses stands in its ledger."""
+        ...
+
     def close(self) -> None:
         """The run is over."""
         ...
@@ -99,6 +115,17 @@ class InDriver:
 
     def start(self) -> None:
         """The kernel does it."""
+
+    def pause(self) -> None:
+        """The kernel stands still by itself."""
+
+    def resume(self) -> None:
+        """The kernel goes on by itself."""
+
+    @property
+    def lost(self) -> Lost:
+        """The kernel's ledger has it."""
+        return {}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -130,8 +157,10 @@ class WireLevel:
         for link in topology.links.values():
             link.tcp = StreamTcp(has_tls=getattr(link.tcp, "is_secured", False))
         self.network = Network(topology)
-        self._faults = link_faults(self._scenario, self.network, blueprint.fleets, streams)
-        self.proxy = LinkProxy(self.network)
+        losses = Losses()
+        planned = link_faults(self._scenario, self.network, blueprint.fleets, streams, losses)
+        self.proxy = LinkProxy(self.network, losses=losses)
+        self._agenda = Agenda(planned, self.proxy)
         self._routes = {
             (node, broker, port): self.proxy.listen(("127.0.0.1", 0), (endpoint.host, port), node, broker)
             for broker, endpoint in brokers.items()
@@ -150,13 +179,26 @@ class WireLevel:
 
     def start(self) -> None:
         """Carry from now on; the timeline begins now."""
-        schedule(self._faults, self._scenario.run.duration_s, self.proxy, self.proxy.timeline.catch_up())
+        self._agenda.start(self.proxy.timeline.catch_up())
         self._thread.start()
 
     def fault(self, number: int, entry: schema.TimelineEntry) -> Fault:
         """On the proxy's network and its thread."""
         fault = link_fault(number, entry, self._scenario, self.network, self._fleets, self._streams)
-        return _Handed(fault, self.proxy)
+        return _Handed(self.proxy.losses.during(entry.fault, fault), self.proxy)
+
+    def pause(self) -> None:
+        """Soon."""
+        self.proxy.call(self._agenda.pause)
+
+    def resume(self) -> None:
+        """Soon."""
+        self.proxy.call(self._agenda.resume)
+
+    @property
+    def lost(self) -> Lost:
+        """Connections that were given up or refused."""
+        return self.proxy.losses.counts
 
     def close(self) -> None:
         """Close every connection and end the thread."""
@@ -193,25 +235,20 @@ class _Handed:
         self._proxy.call(lambda: self._fault.end(self._proxy.timeline.now))
 
 
-class Conductor(Protocol):
-    """What works at times of its own clock."""
-
-    @property
-    def timeline(self) -> WallTimeline:
-        """Its clock."""
-        ...
-
-    def call_at(self, at_s: float, action: Callable[[], None]) -> None:
-        """Call `action` at this time."""
-        ...
-
-
 def link_faults(
-    scenario: schema.Scenario, network: Network, members: Mapping[str, list[NodeId]], streams: Streams
-) -> list[tuple[schema.TimelineEntry, Fault]]:
-    """The timeline's faults of links; those of nodes are the kernel's."""
+    scenario: schema.Scenario,
+    network: Network,
+    members: Mapping[str, list[NodeId]],
+    streams: Streams,
+    losses: Losses,
+) -> list[Planned]:
+    """The timeline's faults of links, which `losses` is told of; those of nodes are the kernel's."""
     return [
-        (entry, link_fault(number, entry, scenario, network, members, streams))
+        Planned(
+            losses.during(entry.fault, link_fault(number, entry, scenario, network, members, streams)),
+            tuple(starts(entry, scenario.run.duration_s, streams, number)),
+            entry.for_s,
+        )
         for number, entry in enumerate(scenario.timeline, start=1)
         if is_of_links(entry)
     ]
@@ -233,21 +270,6 @@ def link_fault(
 def is_of_links(entry: schema.TimelineEntry) -> bool:
     """Whether a fault acts on links or the way to a node, and not on nodes or the world."""
     return entry.fault in OF_THE_NETWORK or FAULT_FORMS[entry.fault].acts_on in {"links", "groups"}
-
-
-def schedule(
-    faults: Iterable[tuple[schema.TimelineEntry, Fault]], duration_s: float, on: Conductor, began_s: float
-) -> None:
-    """Let the faults begin and end at their times after `began_s`."""
-
-    def do(change: Callable[[float], None]) -> None:
-        change(on.timeline.now)
-
-    for entry, fault in faults:
-        for at_s in occurrences(entry, duration_s):
-            on.call_at(began_s + at_s, partial(do, fault.begin))
-            if entry.for_s is not None:
-                on.call_at(began_s + at_s + entry.for_s, partial(do, fault.end))
 
 
 def linked(topology: Topology, broker: NodeId) -> list[NodeId]:

@@ -131,10 +131,10 @@ def test_by_hand_simulated_links_fail_as_well_as_those_on_the_wire(session):
 
 
 @contextmanager
-def on_packets(tmp_path):
+def on_packets(tmp_path, site=SITE):
     """The site live with packets on the links, as a program of its own; gives the orders, and the end."""
     path, desk = tmp_path / "site.scenario.yaml", tmp_path / "desk"
-    path.write_text(SITE)
+    path.write_text(site)
     command = [sys.executable, "-m", "windtunnel", "live", str(path), "--broker", "mosquitto", "--json"]
     options = ["--links", "tun", "--control", str(desk), "--runs", str(tmp_path / "runs")]
     started = subprocess.Popen(
@@ -297,6 +297,43 @@ def test_a_pause_takes_no_time_of_the_run(session):
     assert time.monotonic() - begun > 13.5
     assert found["run"].timeliness.is_real_time
     assert found["run"].outcome.duration_s == 12.0
+
+
+CUT_LATER = SITE + "timeline: [{at: 4 s, for: 3 s, fault: partition, between: [here, cloud]}]\n"
+"""It is cut while the wish is told, which comes two seconds late; if it were cut sooner, it would not."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("links", ["in-driver", "proxy"])
+def test_a_pause_stops_the_timeline_too(session, links):
+    """Also where it acts on the wire, whose clock goes on."""
+    order, wait = session(links, CUT_LATER)
+    time.sleep(1.5)
+    order("pause")
+    time.sleep(5.0)
+    order("resume")
+    found = wait()
+
+    assert 1.8 < found["run"].outcome.metrics["desired_to_wish_followed"] < 5.0
+
+
+@pytest.mark.slow
+def test_a_pause_stops_the_timeline_of_real_packets_too(tmp_path):
+    """And what the cut has lost is counted for it."""
+    with on_packets(tmp_path, CUT_LATER) as (order, wait):
+        time.sleep(1.5)
+        order("pause")
+        time.sleep(5.0)
+        order("resume")
+        out, _ = wait()
+
+    found = json.loads(out)
+    assert 1.8 < found["metrics"]["desired_to_wish_followed"] < 5.0
+    lost = found["lost_on_links"]
+    assert {(each["window"], each["cause"]) for each in lost} == {("partition", "partition")}
+    assert {each["link"] for each in lost} == {"lamps > broker", "broker > lamps"}
+    (kept,) = tmp_path.glob("runs/*/live.json")
+    assert json.loads(kept.read_text("utf-8"))["lost_on_links"] == lost
 
 
 def test_what_cannot_be_done_is_one_sentence(session):
