@@ -99,6 +99,11 @@ class Notes:
         """How a link is now."""
         return self._links[name].condition
 
+    def since(self) -> dict[str, float]:
+        """When each link and node began to be what it is now, for those that are not as usual."""
+        noted = {**self._conditions, **self._standings}
+        return {name: states[-1][0] for name, states in noted.items() if states and states[-1][1] != UP}
+
     def states(self) -> dict[str, States]:
         """The states of every node so far: as it observed them, and dead, paused or up again."""
         found: dict[str, States] = {

@@ -97,6 +97,10 @@ class Recorder:
             self._read[measure] = len(self._assembly.kernel.observations.samples(measure))
         return sorted([*noted, *fresh, *self._news()], key=lambda event: event.at_s)
 
+    def since(self) -> dict[str, float]:
+        """Since when what is not as usual is so: links and nodes, with times of the run (s)."""
+        return self._notes.since()
+
     def requirements(self) -> list[Explained]:
         """Every requirement as it would be judged now."""
         chains = self._chains()

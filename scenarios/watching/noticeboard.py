@@ -117,6 +117,7 @@ class Noticeboard:
             ],
             "standing": sorted(self.control.hand.standing),
             **states_of(assembly),
+            "since": self.recorder.since(),
         }
 
     def _judge(self) -> None:

@@ -217,7 +217,12 @@ def test_a_running_run_grows(chromium, tmp_path):
     for index in (0, 1, 4):
         data = list(struct.pack("<I", index) + body[index * size : (index + 1) * size])
         tab.evaluate("(data) => window.socket.onmessage({data: new Uint8Array(data).buffer})", data)
-    state = {"at_s": 2.0, "links": {"gate": "cut"}, "nodes": {"D2": "down"}}
+    state = {
+        "at_s": 2.0,
+        "links": {"gate": "cut"},
+        "nodes": {"D2": "down"},
+        "since": {"gate": 0.5, "D2": 1.5},
+    }
     tab.evaluate(said, {"kind": "state", "state": state})
     tab.evaluate(
         said, {"kind": "events", "events": [{"at_s": 1.0, "kind": "alarm", "text": "now", "node": "D1"}]}
@@ -226,6 +231,11 @@ def test_a_running_run_grows(chromium, tmp_path):
     assert tab.evaluate("handle.player.trajectory.frames") == 5
     assert tab.evaluate("handle.player.story.stateOf(handle.player.story.byNode.get('D2'), 99)") == "dead"
     assert tab.evaluate("handle.player.story.linksNow(99).map(([way, state]) => state)") == ["cut"]
+    # who joined at two seconds sees both from when they began
+    counts = "[0.4, 0.6].map((t) => handle.player.story.linksNow(t).length)"
+    assert tab.evaluate(counts) == [0, 1]
+    sorts = "[1.4, 1.6].map((t) => handle.player.story.stateOf(handle.player.story.byNode.get('D2'), t) === 'dead')"
+    assert tab.evaluate(sorts) == [False, True]
     assert tab.inner_text(".wtp-event .wtp-what") == "now"
     tab.evaluate(said, {"kind": "end"})
     assert tab.is_hidden(".wtp-live")

@@ -147,6 +147,22 @@ def test_what_was_ordered_is_repeated_by_its_timeline_to_the_bit(begin):
     assert again.tally.lost != {}
 
 
+def test_who_joins_late_is_told_since_when_it_is_so(begin):
+    """A cut and a killed node with the time at which they began, as long as they stand."""
+    session = begin(speed=40.0)
+    session.until(lambda: session.progress["at_s"] > 10)
+    assert session.progress["since"] == {}
+    cut_s = session.order("cut", "uplink")["at_s"]
+    killed_s = session.order("kill", "gateway")["at_s"]
+    session.until(lambda: session.progress["at_s"] > killed_s + 20)
+    assert session.progress["since"] == {"uplink": cut_s, "uplink/back": cut_s, "gateway": killed_s}
+    session.order("restart", "gateway")
+    session.order("heal")
+    session.until(lambda: session.progress["since"] == {})
+    session.order("speed", "600")
+    session.end()
+
+
 def test_a_fire_by_order_is_repeated_by_its_timeline_to_the_bit(begin):
     """The building burns from the moment that somebody chose."""
     session = begin("edge", "", has_fire=False, speed=60.0)

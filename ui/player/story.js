@@ -185,11 +185,15 @@ class Story {
     const at = state.at_s || 0;
     this.replay.duration_s = Math.max(this.replay.duration_s || 0, state.duration_s || 0);
     let isOther = false;
-    for (const link of this.links) isOther = change(link.states, at, (state.links || {})[link.name] || "up") || isOther;
+    const since = state.since || {}; // who joins late sees it from when it was so
+    for (const link of this.links) {
+      const text = (state.links || {})[link.name];
+      isOther = change(link.states, text && link.name in since ? since[link.name] : at, text || "up") || isOther;
+    }
     if (isOther) this.tie();
     for (const [node, text] of Object.entries(state.nodes || {})) {
       const device = this.byNode.get(node);
-      if (device) change(device.states, at, text === "down" ? "dead" : String(text));
+      if (device) change(device.states, node in since ? since[node] : at, text === "down" ? "dead" : String(text));
     }
     if (state.fire && state.fire.bay) this.fire = { feature: this.byId.get(state.fire.bay), name: state.fire.bay, atS: state.fire.from_s };
     if (state.course) this.learnCourse(state.course);
@@ -216,8 +220,8 @@ class Story {
 }
 
 function change(states, at, text) {
-  const isOther = !states.length || states[states.length - 1][1] !== text;
-  if (isOther) states.push([at, text]);
+  const last = states[states.length - 1], isOther = !last || last[1] !== text;
+  if (isOther) states.push([last ? Math.max(at, last[0]) : at, text]);
   return isOther;
 }
 
