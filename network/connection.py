@@ -181,15 +181,13 @@ class Connections:
             self._transmit_leg(flight, segment, flow)
             return
         segment.sent_s = now
-        answered_count = 0
         flow.sent_count = segment.number = flow.sent_count + 1
         if not flow.is_fixed:
             if not segment.has_been_lost:
                 flow.last_sent_s = now
             flow.window.send(segment.segment_count, flow.entered_count)
-            peer = flow.peer
-            if peer is not None and (peer.unanswered or peer.lost_acks.acks or not peer.is_answered):
-                answered_count = peer.answer(now)
+            if flow.peer is not None:
+                segment.ack_count = flow.peer.answer(now)
         links = flow.links
         if links is None:
             links = flow.links = self._path(flow.source, flow.to)
@@ -202,8 +200,6 @@ class Connections:
             self._advance(flight)
         else:
             self._cross(flight)
-        if answered_count and flow.peer is not None and flight in flow.lost:
-            flow.peer.lost_acks.take_back(flow.peer.acks, answered_count)
 
     def _transmit_leg(self, flight: Carried, segment: Segment, flow: Flow) -> None:
         """Start a trip of the handshake, forth or back."""
@@ -379,6 +375,10 @@ class Connections:
         if flow.alarm is not alarm:
             return
         flow.alarm = None
+        self._go_on(flow)
+
+    def _go_on(self, flow: Flow) -> None:
+        """Do what acknowledgements and timers ask for by now."""
         now = self._timeline.now
         flow.take_acks(now)
         is_forced = flow.note_losses(now)
@@ -406,7 +406,9 @@ class Connections:
     def _reach(self, flight: Carried) -> None:
         """The last link let it out: a leg of the handshake is done, or the message is there."""
         segment: Segment = flight.path
-        flow = segment.flow
+        flow, peer = segment.flow, segment.flow.peer
+        if segment.ack_count and peer is not None and peer.acks.pending:
+            self._hear(peer, segment.ack_count)
         if segment.leg < segment.last_leg:
             self._end_leg(flight, segment)
         elif segment.cause:
@@ -443,6 +445,12 @@ class Connections:
         if flow.lost or flow.waiting or flow.marked:
             self._set_alarm(flow)
 
+    def _hear(self, flow: Flow, ack_count: int) -> None:
+        """Data of the other direction is here; before it is handed over, its acknowledgement counts."""
+        flow.hear(ack_count, self._timeline.now)
+        if flow.is_disturbed:
+            self._go_on(flow)
+
     def _acknowledge_late(self, segment: Segment, flow: Flow) -> None:
         """An answer that was lost carried the acknowledgement of what it answers: measured late as well,
         unless the asker's own probe was faster. The two timers are equal, so it is every second time.
@@ -457,18 +465,15 @@ class Connections:
         if segment.leg == flow.tcp.name_trips:
             segment.rto_s = SYN_RTO_S
         elif segment.leg == flow.tcp.name_trips + 2:
-            self._begin_clocks(flow, self._timeline.now - segment.sent_s)
+            round_trip_s = self._timeline.now - segment.sent_s  # of SYN and answer: the first that both know
+            flow.clock.begin(round_trip_s)
+            self._flow(flow.to, flow.source, flow.tcp).clock.begin(round_trip_s)
         if segment.leg > flow.tcp.name_trips + 1:
             segment.rto_s = flow.rto_s if flow.is_fixed else flow.first_wait_s
         if not segment.is_shaking_hands:
             segment.first_s = self._timeline.now
             segment.has_been_lost = False
         self._transmit(flight)
-
-    def _begin_clocks(self, flow: Flow, round_trip_s: float) -> None:
-        """SYN and answer give both ends their first measurement."""
-        flow.clock.begin(round_trip_s)
-        self._flow(flow.to, flow.source, flow.tcp).clock.begin(round_trip_s)
 
     def _hand_over(self, flow: Flow) -> None:
         """Hand over what is there and misses nothing before it."""

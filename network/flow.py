@@ -9,7 +9,7 @@ from math import inf, isnan, nan
 from typing import Any
 
 from network import segments
-from network.lost_acks import LostAcks
+from network.acknowledgements import Ack, Acknowledgements
 from network.reordering import Reordering
 from network.segments import Carried, Segment
 from network.tcp import ACK_DELAY_S, DUPLICATES, INITIAL_WINDOW_COUNT, late_timer_s, probe_s
@@ -44,8 +44,7 @@ class Flow:
     marked      messages that wait to be sent again
     unanswered  what has arrived and waits for something to be sent back, or for the delayed acknowledgement:
                 when it came, when it was sent (NaN: more than once), and what its acknowledgement says
-    acks        acknowledgements on their way to the sender: when they are there, how many segments have
-                arrived, how many of them widen the window, and up to where all has arrived
+    acks        acknowledgements on their way to the sender
 
     `is_answered` says that the receiver is one that sends something back at once (Linux's pingpong mode).
     `_partial` is the latest acknowledgement of everything up to a transmission (its number, its time, its
@@ -77,7 +76,6 @@ class Flow:
         "last_sent_s",
         "links",
         "lost",
-        "lost_acks",
         "marked",
         "owed_bytes",
         "peer",
@@ -105,9 +103,8 @@ class Flow:
         self.waiting: deque[Carried] = deque()
         self.lost: dict[Carried, None] = {}
         self.marked: dict[Carried, None] = {}
-        self.acks: deque[tuple[float, int, int, int]] = deque()
+        self.acks = Acknowledgements()
         self.unanswered: deque[tuple[float, float, int, int, int]] = deque()
-        self.lost_acks = LostAcks()
         self.peer: Flow | None = None
         self.byte_count = self.owed_bytes = self.sent_count = self.entered_count = 0
         self.last_sent_s = self.last_ack_s = self.arrived_s = self.arrived_sent_s = -inf
@@ -126,7 +123,7 @@ class Flow:
     def settle(self, there_s: float, back_s: float, back: Path) -> None:
         """Expect these delays (s), as a connection does that has known them for long, and this way back."""
         self.links = None
-        self.lost_acks.losing = segments.losing(back)
+        self.acks.losing = segments.losing(back)
         self.back_s = back_s if back_s < inf else there_s
         self._least_s = there_s + back_s
         self.clock.settle(there_s + back_s)
@@ -177,14 +174,11 @@ class Flow:
         if self.unanswered:
             self._acknowledge_alone(now)
         at_s = segment.known_s = now + self.back_s
-        ack = segment.segment_count, 0, self._edge
         later = segment.number, at_s, at_s - segment.sent_s
-        if self.lost_acks.loses(now):
-            self.lost_acks.keep(ack, later)
-            return
-        self._repeat(at_s)
-        self._later.append(later)
-        self.acks.append((at_s, *ack))
+        if self._say((segment.segment_count, 0, self._edge), now):
+            self._later.append(later)
+        else:
+            self.acks.keep(later)
 
     def advance(self, segment: Segment, now: float) -> None:
         """The first message missing arrived, and is no longer among the flights.
@@ -200,19 +194,12 @@ class Flow:
         if self.unanswered:
             self._acknowledge_late(now)
         count = segment.segment_count
+        ack = count, count if count == 1 else 0, edge
         if not self.is_answered and not self.unanswered:
-            ack = count, count if count == 1 else 0, edge
-            if self.lost_acks.losing and self.lost_acks.loses(now):
-                self.lost_acks.keep(ack)
-            else:
-                at_s = now + self.back_s
-                if not segment.has_been_lost:
-                    self._sample(at_s - segment.sent_s)
-                self._repeat(at_s)
-                self.acks.append((at_s, *ack))
+            if self._say(ack, now) and not segment.has_been_lost:
+                self._sample(now + self.back_s - segment.sent_s)
         else:
-            sent_s = nan if segment.has_been_lost else segment.sent_s
-            self.unanswered.append((now, sent_s, count, count if count == 1 else 0, edge))
+            self.unanswered.append((now, nan if segment.has_been_lost else segment.sent_s, *ack))
             if len(self.unanswered) > 1 or self._later or self.lost or self.marked:
                 self._acknowledge_alone(now)
         if self.lost or self.marked:
@@ -231,39 +218,44 @@ class Flow:
         return sum(1 for _ in takewhile(_has_arrived, self.flights))
 
     def answer(self, now: float) -> int:
-        """The receiver sends something, and with it the acknowledgement; give how many messages it is for."""
-        self._acknowledge_late(now)
-        count = len(self.lost_acks.acks) + len(self.unanswered)
+        """The receiver sends something, and with it the acknowledgement; give how many that makes."""
         if self.unanswered:
-            self._acknowledge(now)
-        elif count:
-            self._repeat(now + self.back_s)
-        if now - self.arrived_s < ACK_DELAY_S:
+            self._acknowledge_late(now)
+            if self.unanswered:
+                self._acknowledge(now)
+        if not self.is_answered and now - self.arrived_s < ACK_DELAY_S:
             self.is_answered = True
-        return count
+        return self.acks.count
 
     def _acknowledge(self, now: float) -> None:
         """The receiver acknowledges all that has arrived up to now; the round trip is that of the first."""
-        unanswered, at_s = self.unanswered, now + self.back_s
+        unanswered = self.unanswered
         sent_s = unanswered[0][1]
         if not isnan(sent_s):  # it was sent once
-            self._sample(at_s - sent_s)
-        self._repeat(at_s)
+            self._sample(now + self.back_s - sent_s)
         while unanswered and unanswered[0][0] <= now:
             _, _, segment_count, widening_count, edge = unanswered.popleft()
-            self.acks.append((at_s, segment_count, widening_count, edge))
+            self.acks.add((segment_count, widening_count, edge))
 
     def _acknowledge_alone(self, now: float) -> None:
         """The same with nothing else to send."""
-        known_count = len(self.acks)
         self._acknowledge(now)
-        if self.lost_acks.loses(now):
-            self.lost_acks.take_back(self.acks, len(self.acks) - known_count)
+        if not (self.acks.losing and self.acks.loses(now)):
+            self.hear(self.acks.count, now + self.back_s)
 
-    def _repeat(self, at_s: float) -> None:
-        """Let the acknowledgement that is there at this time say what lost ones have said."""
-        if self.lost_acks.acks:
-            self.lost_acks.tell(at_s, self.acks, self._later)
+    def _say(self, ack: Ack, now: float) -> bool:
+        """Acknowledge in a segment of its own; False if it is lost."""
+        self.acks.add(ack)
+        if self.acks.losing and self.acks.loses(now):
+            return False
+        self.hear(self.acks.count, now + self.back_s)
+        return True
+
+    def hear(self, ack_count: int, at_s: float) -> None:
+        """The sender knows the first so many acknowledgements at this time."""
+        later = self.acks.hear(ack_count, at_s)
+        if later is not None:
+            self._later.append(later)
 
     def _sample(self, round_trip_s: float) -> None:
         self.clock.sample(round_trip_s)
@@ -271,9 +263,12 @@ class Flow:
             self._least_s = round_trip_s
 
     def _acknowledge_late(self, now: float) -> None:
-        """Do what the timer of delayed acknowledgements has done up to now."""
+        """Do what the timer of delayed acknowledgements has done up to now; the receiver then expects to
+        send nothing back (tcp_delack_timer_handler).
+        """
         unanswered = self.unanswered
         while unanswered and unanswered[0][0] + ACK_DELAY_S <= now:
+            self.is_answered = False
             self._acknowledge_alone(unanswered[0][0] + ACK_DELAY_S)
 
     # what the sender knows -----------------------------------------------------------------------------
@@ -290,7 +285,7 @@ class Flow:
 
     def may_send(self, now: float) -> bool:
         """Whether a new message leaves at once."""
-        window, acks, unanswered = self.window, self.acks, self.unanswered
+        window, acks, unanswered = self.window, self.acks.pending, self.unanswered
         most_out_count = len(self.flights) + len(acks) + len(unanswered)
         if 2 * most_out_count <= window.count <= INITIAL_WINDOW_COUNT and not (
             window.state or window.is_limited
@@ -309,9 +304,9 @@ class Flow:
         now += TIES_S
         if self.unanswered and self.unanswered[0][0] + ACK_DELAY_S + self.back_s <= now:
             self._acknowledge_late(now - self.back_s)
-        acks, window = self.acks, self.window
-        if self.lost_acks.acks and not acks and self._asking_s <= now:
-            self._repeat(now + self._least_s)
+        acks, window = self.acks.pending, self.window
+        if acks and acks[0][0] == inf and self._asking_s <= now:
+            self.hear(self.acks.count, now + self._least_s)
         is_repairing = window.state != OPEN
         self.reordering.learn(now, self.clock.srtt_s)
         while acks and acks[0][0] <= now:
@@ -350,11 +345,11 @@ class Flow:
             seen_s = min((self._seen_lost_s(flight.path) for flight in self.lost), default=inf)
             due_s = min(seen_s, self._unseen_s(first))
         if self.marked or self.waiting:
-            if self.acks:
-                due_s = min(due_s, self.acks[0][0])
+            if self.acks.next_s < inf:
+                due_s = min(due_s, self.acks.next_s)
             elif self.unanswered:
                 due_s = min(due_s, self.unanswered[0][0] + ACK_DELAY_S + self.back_s)
-            elif self.lost_acks.acks:
+            elif self.acks.pending:
                 due_s = min(due_s, self._asking_s)
         return due_s
 

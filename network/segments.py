@@ -27,11 +27,13 @@ class Segment:
     `leg` counts the one-way trips of the handshake that are done, `last_leg` those it needs; `number` is
     that of the latest transmission, `ordinal` that of the message in its flow. Of a message of several
     segments one is lost at a time; `own_ack_s` is when acknowledgements of the others tell so. `riders` are
-    the messages after it that share its segment: where this one is, they are. `known_s` is when the sender
+    the messages after it that share its segment: where this one is, they are. `ack_count` is how many
+    acknowledgements of the other direction it repeats. `known_s` is when the sender
     learns that it has arrived while an earlier one is missing.
     """
 
     __slots__ = (
+        "ack_count",
         "cause",
         "deadline_s",
         "first_s",
@@ -62,7 +64,7 @@ class Segment:
         self.links: Path = ()
         self.first_s = self.sent_s = now
         self.rto_s = flow.rto_s
-        self.leg = self.last_leg = self.number = 0
+        self.leg = self.last_leg = self.number = self.ack_count = 0
         self.segment_count = 1
         self.ordinal = flow.entered_count
         self.riders: tuple[Carried, ...] = ()
