@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from twin.errors import InputError
+from twin.errors import InputError, MissingEnvironmentError
 from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, MET
 
 if TYPE_CHECKING:
+    from twin.live.conformance.bench import Subject
     from twin.live.conformance.verdicts import Conformance, Finding
     from twin.mqtt.packets import Version
     from twin.service.brokers import RunningBroker
@@ -73,15 +74,27 @@ def broker(options: argparse.Namespace) -> int:
 
 def briefly(running: Mapping[str, RunningBroker]) -> dict[str, Conformance]:
     """What the brokers of a run's nodes do of what nearly every run needs."""
-    from twin.live.conformance.checking import BRIEF, run_checks
     from twin.service.subjects import given
 
     found = {}
     for node, each in running.items():
         subject = given(each.endpoint)
         named = subject if each.child is None else subject._replace(name=each.name)
-        found[node] = run_checks(named, ("3.1.1",), only=BRIEF)
+        found[node] = _brief(named)
     return found
+
+
+def _brief(subject: Subject) -> Conformance:
+    """In MQTT 3.1.1, or in 5 where a broker speaks nothing else."""
+    from twin.live.conformance.checking import BRIEF, run_checks
+
+    try:
+        return run_checks(subject, ("3.1.1",), only=BRIEF)
+    except MissingEnvironmentError as error:
+        try:
+            return run_checks(subject, ("5",), only=BRIEF)
+        except MissingEnvironmentError:
+            raise error from None
 
 
 def _lines(checked: Conformance, versions: tuple[Version, ...]) -> Iterator[str]:

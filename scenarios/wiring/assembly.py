@@ -174,8 +174,13 @@ class Blueprint:
             if uplink is not None and broker in uplink.between:
                 found[member.node] = self.options[member.node].get("version", "3.1.1")
             elif broker in {member.host, member.via}:
-                found[member.node] = "3.1.1"
+                found[member.node] = self._version_at(broker)
         return found
+
+    def _version_at(self, broker: NodeId) -> Version:
+        """What clients of a broker speak that say nothing themselves."""
+        said: Version = self.options[broker].get("version", "3.1.1")
+        return said
 
     def _guard(self) -> Guard | None:
         """Who may reach what, if a broker asks for it."""
@@ -196,7 +201,7 @@ class Blueprint:
     ) -> NodeSpec:
         if member.node in bound:
             real = partial(bound.__getitem__, member.node)
-            session = ClientSession(member.host, member.node)
+            session = self._session_at(member)
             return NodeSpec(partial(_as_client, real, session) if member.host in bound else real)
         if member.fleet:
             fleet = self.scenario.fleets[member.fleet]
@@ -209,8 +214,13 @@ class Blueprint:
         if node.kind == "twin" and mirrors is not None:
             make = _twin_maker(member.node, make, mirrors, is_durable=node.options.get("store") == "durable")
         if member.host in bound:
-            make = partial(_as_client, make, ClientSession(member.host, member.node))
+            make = partial(_as_client, make, self._session_at(member))
         return NodeSpec(make, make_station(node.station, lambda: streams.stream(member.node, "service")))
+
+    def _session_at(self, member: Member) -> ClientSession:
+        """For what runs on a broker that is real."""
+        version = self._version_at(member.host) if member.host in self._brokers else "3.1.1"
+        return ClientSession(member.host, member.node, version=version)
 
     def _device(self, member: Member, fleet: schema.Fleet, mirrors: Mirrors | None) -> Behaviour:
         """A device: with its own session where its link connects it with a broker, watched for its twin."""
@@ -218,7 +228,7 @@ class Blueprint:
         form = access_of(fleet)
         via = self.scenario.nodes.get(member.via)
         if form.transport in {"tcp", "quic"} and via is not None and via.kind == "mqtt_broker":
-            behaviour = with_own_session(behaviour, member, form)
+            behaviour = with_own_session(behaviour, member, form, self._version_at(member.via))
         return behaviour if mirrors is None else mirrors.watched(member.node, behaviour)
 
     def _surroundings(self, member: Member) -> Surroundings:

@@ -30,6 +30,7 @@ from twin.kernel.behaviour import Behaviour
 from twin.kernel.randomness import Stream
 from twin.kernel.station import FifoStation, QueueStation, Station, one_class, urgent_first
 from twin.mqtt.client import ClientSession
+from twin.mqtt.packets import Version
 from twin.state.registry.access import Guard
 from twin.state.registry.things import Thing
 from twin.state.rules.fire import FireRules
@@ -86,6 +87,13 @@ class RuleChoice:
     rules: str = FIRE
 
 
+@dataclass(slots=True)
+class ClientVersion:
+    """The MQTT of what runs on a broker, once that is real, and of devices with a session of their own."""
+
+    version: Version = "3.1.1"
+
+
 def wired_fields(form: type[Any]) -> frozenset[str]:
     """The fields of a behaviour that wiring sets, not the author of a scenario."""
     return frozenset(each.name for each in dataclasses.fields(form) if each.metadata.get("wired"))
@@ -137,7 +145,7 @@ def _gateway(around: Surroundings, options: Mapping[str, Any]) -> Behaviour:
     return behaviour
 
 
-def with_own_session(device: Behaviour, member: Member, form: schema.Access) -> OwnSession:
+def with_own_session(device: Behaviour, member: Member, form: schema.Access, version: Version) -> OwnSession:
     """The device with an MQTT session of its own, as its link says."""
     if isinstance(device, ShadowDevice):
         device.is_direct = True
@@ -148,6 +156,7 @@ def with_own_session(device: Behaviour, member: Member, form: schema.Access) -> 
         clean_session=bool(getattr(device, "is_session_clean", False)),
         session=form.session,
         start_within_s=START_WITHIN_S,
+        version=version,
     )
     return OwnSession(device, session, member.kind, member.site)
 
@@ -227,7 +236,7 @@ def _kind(
 
 NODE_KINDS: Final[dict[str, NodeKind]] = {
     "gateway": _kind(Gateway, _gateway, (ClientSession, SESSION_OPTIONS)),
-    "mqtt_broker": _kind(Broker, _broker, (Authorisation, ("authorise",))),
+    "mqtt_broker": _kind(Broker, _broker, (Authorisation, ("authorise",)), (ClientVersion, ("version",))),
     "rule_engine": _kind(
         RuleEngine, _rule_engine, (RuleChoice, ("rules",)), (FireRules, authored(FireRules))
     ),

@@ -102,6 +102,61 @@ def test_sessions_may_speak_mqtt_5_in_real_packets(name, tmp_path):
     assert json.loads(done.stdout)["ended_connections"] == {}
 
 
+LAMPS = """
+scenario: 1
+sites: {here: {metro: singapore}, cloud: {metro: singapore}}
+fleets:
+  lamps:
+    device: shadow_device
+    count: 2
+    at: here
+    via: broker
+    link: {medium: ethernet, path: wan, transport: tcp}
+    properties: {lamp: {values: ["off", "on"]}}
+nodes:
+  broker: {kind: mqtt_broker, at: cloud, version: "5"}
+  twin: {kind: twin, runs_on: broker}
+  manager: {kind: operator, runs_on: broker, wishes: [{at: 1 s, things: "lamps-*", set: {lamp: "on"}}]}
+requirements:
+  - {name: followed, expect: max(desired -> wish_followed) < 1 s}
+run: {duration: 3 s}
+"""
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("name", ["mosquitto", "embedded"])
+def test_devices_and_what_runs_on_a_broker_speak_what_the_scenario_says(name, tmp_path):
+    """So a broker that knows MQTT 5 alone will do."""
+    path = tmp_path / "lamps.scenario.yaml"
+    path.write_text(LAMPS)
+    with subject(name) as found:
+        plain = found.doors["plain"]
+        only_new = replace(plain, port=plain.port_v5 or plain.port, port_v5=0)
+        run = run_live(load(path).variants[0], {"broker": only_new})
+
+    assert run.outcome.judgements["followed"].is_met
+    assert run.ended_connections == {}
+
+
+@pytest.mark.live
+def test_a_broker_that_knows_mqtt_5_alone_is_checked_in_it(tmp_path):
+    """Its row says so, and the run goes on."""
+    loop = LOOP.replace("VERSION", "5").replace("kind: mqtt_broker,", 'kind: mqtt_broker, version: "5",')
+    (tmp_path / "loop.scenario.yaml").write_text(loop)
+    with subject("embedded") as found:
+        plain = found.doors["plain"]
+        url = replace(plain, port=plain.port_v5).url
+        command = [sys.executable, "-m", "windtunnel", "live", "loop.scenario.yaml", "--broker", url]
+        done = subprocess.run(
+            [*command, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["requirements"]["answers"]["is_met"]
+    assert list(said["conformance"]["broker"]["checks"]) == ["5"]
+
+
 @pytest.mark.live
 def test_a_broker_of_another_version_is_refused_before_the_run(run, tmp_path):
     """One sentence says what it speaks, what it does not, and who would have; nothing is kept."""
