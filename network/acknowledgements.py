@@ -37,9 +37,9 @@ class Acknowledgements:
         """When the next is there as far as is known; infinite if none is pending."""
         return self.pending[0][0] if self.pending else inf
 
-    def add(self, ack: Ack) -> None:
-        """Acknowledge; when the sender hears it is not known yet."""
-        self.pending.append((inf, *ack))
+    def add(self, ack: Ack, at_s: float = inf) -> None:
+        """Acknowledge; the sender hears it at this time, if that is known yet."""
+        self.pending.append((at_s, *ack))
         self.count += 1
 
     def loses(self, now: float) -> bool:

@@ -186,8 +186,11 @@ class Connections:
             if not segment.has_been_lost:
                 flow.last_sent_s = now
             flow.window.send(segment.segment_count, flow.entered_count)
-            if flow.peer is not None:
-                segment.ack_count = flow.peer.answer(now)
+            peer = flow.peer
+            if peer is not None:
+                if peer.unanswered or not peer.is_answered:
+                    peer.answer(now)
+                segment.ack_count = peer.acks.count
         links = flow.links
         if links is None:
             links = flow.links = self._path(flow.source, flow.to)
@@ -253,10 +256,9 @@ class Connections:
         links = segment.links
         link = links[hop]
         timeline = self._timeline
-        now = timeline.now
-        at_s = link.release(now, segments.wire_bytes(flight))
+        at_s = link.release(timeline.now, segments.wire_bytes(flight))
         if segment.segment_count > 1 and at_s is not None:
-            at_s = segments.release_more(link, now, segment.segment_count, at_s)
+            at_s = segments.release_more(link, timeline.now, segment.segment_count, at_s)
         if at_s is None:
             self._stop(flight, link)
             return

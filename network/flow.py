@@ -217,15 +217,13 @@ class Flow:
     def _ready_count(self) -> int:
         return sum(1 for _ in takewhile(_has_arrived, self.flights))
 
-    def answer(self, now: float) -> int:
-        """The receiver sends something, and with it the acknowledgement; give how many that makes."""
+    def answer(self, now: float) -> None:
+        """The receiver sends something, and with it the acknowledgement."""
+        self._acknowledge_late(now)
         if self.unanswered:
-            self._acknowledge_late(now)
-            if self.unanswered:
-                self._acknowledge(now)
-        if not self.is_answered and now - self.arrived_s < ACK_DELAY_S:
+            self._acknowledge(now)
+        if now - self.arrived_s < ACK_DELAY_S:
             self.is_answered = True
-        return self.acks.count
 
     def _acknowledge(self, now: float) -> None:
         """The receiver acknowledges all that has arrived up to now; the round trip is that of the first."""
@@ -245,10 +243,14 @@ class Flow:
 
     def _say(self, ack: Ack, now: float) -> bool:
         """Acknowledge in a segment of its own; False if it is lost."""
-        self.acks.add(ack)
-        if self.acks.losing and self.acks.loses(now):
+        acks = self.acks
+        if acks.losing and acks.loses(now):
+            acks.add(ack)
             return False
-        self.hear(self.acks.count, now + self.back_s)
+        at_s = now + self.back_s
+        if acks.pending and acks.pending[-1][0] > at_s:
+            self.hear(acks.count, at_s)
+        acks.add(ack, at_s)
         return True
 
     def hear(self, ack_count: int, at_s: float) -> None:
