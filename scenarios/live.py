@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from network.wire.proxy import CONNECTION_LIMIT
 from scenarios.format.loading import Variant
 from scenarios.format.schema import Scenario
 from scenarios.judging.outcome import Outcome, Record, ending, outcome_of, place_of
@@ -126,7 +127,7 @@ def run_live(
     _check(variant, bindings)
     scenario = _shortened(variant.scenario, duration_s)
     blueprint = Blueprint.of(scenario, scenes_of(scenario, variant.folder), variant.folder)
-    check_room(_connection_count(blueprint, bindings), FILES_EACH[links])
+    _check_room(_connection_count(blueprint, bindings), links)
     pacer = SocketPacer()
     assemblies: list[Assembly] = []
     used_seed = scenario.run.seed if seed is None else seed
@@ -171,6 +172,16 @@ def run_live(
         gone,
         _lost(level, assembly),
     )
+
+
+def _check_room(count: int, links: Level) -> None:
+    """Raise a clear error if that is more connections than can be."""
+    if links == "proxy" and count > CONNECTION_LIMIT:
+        raise InputError(
+            f"{count:,} nodes have a connection to a real broker, and the proxy carries {CONNECTION_LIMIT:,};"
+            " use --links in-driver or tun, or fewer devices"
+        )
+    check_room(count, FILES_EACH[links])
 
 
 def _level(

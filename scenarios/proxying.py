@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from network.carrier import Network
 from network.faults import Fault
-from network.wire.proxy import Address, LinkProxy
+from network.wire.proxy import CONNECTION_LIMIT, Address, LinkProxy
 from network.wire.rules import StreamTcp
 from scenarios.format import loading, schema
 from scenarios.format.fault_vocabulary import FAULT_FORMS
@@ -24,10 +24,13 @@ from scenarios.wiring.timeline import INSTANT, Aim, fault_of, occurrences
 from scenarios.wiring.vocabulary import Vocabulary
 from twin.errors import InputError, WindtunnelError
 from twin.kernel.randomness import Streams
+from twin.live.shards import SPARE_DESCRIPTORS, files_in_a_process
 
 CLIENT, SERVER, LINK = "client", "server", "link"
 WAN: Final = "wan:"
 FOR_EVER_S: Final = 1e9
+FILES_EACH: Final = 2
+"""Sockets for each connection: one to the client, one to the server."""
 AIMS: Final[dict[str, dict[str, Any]]] = {"groups": {"between": [CLIENT, SERVER]}, "nodes": {"node": SERVER}}
 """What a fault is aimed at here by what it acts on, if that is not the link."""
 OF_CONNECTIONS: Final = frozenset({"dns_error", "certificate_expiry"})
@@ -83,7 +86,8 @@ class ProxyRun:
             link.tcp = StreamTcp()
         self.network = Network(topology)
         faults = [(entry, self._fault(entry)) for entry in self.scenario.timeline]
-        self.proxy = LinkProxy(self.network)
+        limit = min(CONNECTION_LIMIT, files_in_a_process() // FILES_EACH)
+        self.proxy = LinkProxy(self.network, connection_limit=limit, full=partial(self._full, limit))
         listen = self.proxy.listen_datagrams if self.plan.is_datagrams else self.proxy.listen
         try:
             self.at = listen(self.plan.listen, self.plan.to, CLIENT, SERVER)
@@ -140,6 +144,17 @@ class ProxyRun:
         stream = self.streams.stream(f"timeline {self.count}", "choice")
         aim = Aim(entry, self.scenario, self.network, {}, stream)
         return fault_of(self.count, entry, aim, self.streams, None)
+
+    def _full(self, limit: int) -> None:
+        """Further connections are reset from now on."""
+        why, what = "as many as one proxy carries", "start a second proxy for them"
+        if limit < CONNECTION_LIMIT:
+            needed = CONNECTION_LIMIT * FILES_EACH + SPARE_DESCRIPTORS
+            why, what = "as many as the open files allow", f"raise the limit (ulimit -n {needed})"
+        self.told(
+            self.proxy.timeline.now,
+            f"{limit:,} connections are open, {why}; the next are reset: {what}",
+        )
 
     def _schedule(self, entry: schema.TimelineEntry, fault: Fault) -> None:
         for at_s in occurrences(entry, FOR_EVER_S):

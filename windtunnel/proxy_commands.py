@@ -181,9 +181,10 @@ def tell(at_s: float, what: str) -> None:
 def _shown(figures: Mapping[str, Any]) -> str:
     broken = ", ".join(f"{count} {cause}" for cause, count in figures["broken"].items()) or "none"
     lost = ", ".join(f"{count} {cause}" for cause, count in figures["lost"].items()) or "none"
+    refused = f"connections refused: {figures['refused']:,}; " if figures["refused"] else ""
     return (
         f"carried {figures['bytes']:,} bytes in {figures['chunks']:,} chunks"
         f" of {figures['connections']:,} connections within {figures['at_s']:.1f} s\n"
-        f"connections broken: {broken}; datagrams lost: {lost};"
+        f"{refused}connections broken: {broken}; datagrams lost: {lost};"
         f" the latest event was {figures['latest_s'] * 1e3:.2f} ms late"
     )

@@ -70,7 +70,8 @@ class LinkProxy:
 
     Times are seconds since it was made. `run` works until `stop`; every other method but `call` and `stop`
     belongs to the thread that runs, or is called before. `buffer_bytes` bounds what one direction of a
-    connection holds: then the proxy reads no further, and the sender's own TCP waits.
+    connection holds: then the proxy reads no further, and the sender's own TCP waits. Connections past
+    `connection_limit` are reset; `full` is told when that begins.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class LinkProxy:
         buffer_bytes: int = BUFFER_BYTES,
         connection_limit: int = CONNECTION_LIMIT,
         losses: Losses | None = None,
+        full: Callable[[], None] = lambda: None,
     ) -> None:
         self.network = network
         self.losses = losses or Losses()
@@ -89,6 +91,8 @@ class LinkProxy:
         self.tally = Tally()
         self._buffer_bytes = buffer_bytes
         self._connection_limit = connection_limit
+        self._full = full
+        self._is_full = False
         self._selector = selectors.DefaultSelector()
         self._routes: list[Route] = []
         self._datagrams: list[Datagrams] = []
@@ -191,7 +195,11 @@ class LinkProxy:
         if self.open_count >= self._connection_limit:
             self.tally.refused_count += 1
             first.close(is_reset=True)
+            if not self._is_full:
+                self._full()
+            self._is_full = True
             return
+        self._is_full = False
         self.tally.connection_count += 1
         self._ends[first.name], self._ends[second.name] = first, second
         self._to[second.name] = route.to

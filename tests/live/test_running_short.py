@@ -18,7 +18,7 @@ from scenarios.store import write
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import endpoint
 from twin.live.folders import LOCK, PREFIX, new_folder, temporary_folder
-from twin.live.shards import check_room, room_in_a_process
+from twin.live.shards import CLIENTS_IN_A_PROCESS, check_room, files_in_a_process
 
 pytestmark = [
     pytest.mark.live,
@@ -106,11 +106,14 @@ def test_too_few_files_are_told_before_the_run(place, mosquitto_port):
 
 
 def test_a_proxy_needs_three_files_for_a_connection():
-    """As many as there is room for pass."""
-    room = room_in_a_process()
-    check_room(room // 3, 3)
+    """As many as there is room for pass; and where files are plenty, one process has its own bound."""
+    room = files_in_a_process()
+    check_room(min(room // 3, CLIENTS_IN_A_PROCESS), 3)
     with pytest.raises(MissingEnvironmentError, match=r"raise the limit: ulimit -n \d+$"):
         check_room(room // 3 + 1, 3)
+    if room > CLIENTS_IN_A_PROCESS:
+        with pytest.raises(MissingEnvironmentError, match="more than the 15,000 that one process carries"):
+            check_room(CLIENTS_IN_A_PROCESS + 1)
 
 
 def test_files_that_run_out_during_a_run_cost_connections_only(place, mosquitto_port):

@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -83,6 +85,32 @@ def test_new_connections_are_refused(running, server, fault):
             ),
             print,
         )
+
+
+def test_a_proxy_that_is_full_says_so(server):
+    """With what to do; here because the limit of open files is low."""
+    program = (
+        "import resource, sys;"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (210, 210));"
+        "from windtunnel.__main__ import main; sys.exit(main())"
+    )
+    to = "{}:{}".format(*server.getsockname())
+    command = [sys.executable, "-c", program, "proxy", "--to", to, "--for", "20 s"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        host, port = child.stderr.readline().split(" ")[0].rsplit(":", 1)
+        clients = [socket.socket() for _ in range(8)]
+        for client in clients:
+            client.connect_ex((host, int(port)))
+        said = child.stderr.readline()
+        child.terminate()
+        shown, _ = child.communicate(timeout=20.0)
+    for client in clients:
+        client.close()
+
+    assert (
+        "5 connections are open, as many as the open files allow; the next are reset: raise the limit" in said
+    )
+    assert "connections refused: 3; " in shown
 
 
 def test_faults_come_and_go_by_order(running, server, tmp_path):

@@ -199,3 +199,24 @@ def test_the_same_seed_gives_the_same_delays(rig, receive):
             return [ask(sock, receive) > 0.1 for _ in range(8)]
 
     assert lost(3) == lost(3)
+
+
+def test_connections_past_the_limit_are_reset_and_that_is_told_once(rig, receive):
+    """What is open goes on; when one ends, there is room for the next."""
+    told = []
+    small = rig([], [], connection_limit=2, full=lambda: told.append(True))
+    with small.connect() as first:
+        ask(first, receive)
+        with small.connect() as second:
+            ask(second, receive)
+            for _ in range(3):
+                with pytest.raises(ConnectionResetError), small.connect() as third:
+                    third.recv(1)
+            ask(first, receive)
+        limit_s = time.monotonic() + 5.0
+        while small.proxy.open_count > 1 and time.monotonic() < limit_s:
+            time.sleep(0.01)
+        with small.connect() as fourth:
+            ask(fourth, receive)
+    assert told == [True]
+    assert small.proxy.tally.refused_count == 3

@@ -28,6 +28,8 @@ from twin.mqtt.fleet.tally import Tally
 
 CLIENTS_IN_A_PROCESS: Final = 15_000
 SPARE_DESCRIPTORS: Final = 200
+MOST_FILES: Final = 60_000
+"""So many are enough: no process here opens more."""
 MOST_SHARDS: Final = 256
 STOP_S: Final = 5.0
 LONGEST_S: Final = 86_400.0
@@ -38,29 +40,38 @@ Work = Callable[["Shard"], Tally]
 """What a worker does: a function that can be imported by name."""
 
 
-def room_in_a_process() -> int:
-    """How many clients a process may have: as the system's limit of open files allows."""
+def files_in_a_process() -> int:
+    """How many files this process may open for connections, once it has raised its limit as far as it may."""
     try:
         import resource
     except ImportError:  # Windows has another limit, far away
-        return CLIENTS_IN_A_PROCESS
+        return MOST_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = hard if hard != resource.RLIM_INFINITY else CLIENTS_IN_A_PROCESS + SPARE_DESCRIPTORS
-    if soft != limit and limit > soft:
+    limit = hard if hard != resource.RLIM_INFINITY else MOST_FILES + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and limit > soft:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
             soft = limit
-    return min(CLIENTS_IN_A_PROCESS, soft - SPARE_DESCRIPTORS)
+    return MOST_FILES if soft == resource.RLIM_INFINITY else min(MOST_FILES, soft - SPARE_DESCRIPTORS)
+
+
+def room_in_a_process() -> int:
+    """How many clients a process may have: as the system's limit of open files allows."""
+    return min(CLIENTS_IN_A_PROCESS, files_in_a_process())
 
 
 def check_room(connection_count: int, files_each: int = 1) -> None:
     """Raise MissingEnvironmentError if this process may not open so many connections."""
-    room = room_in_a_process() // files_each
-    if connection_count > room:
+    files, needed = max(0, files_in_a_process()), connection_count * files_each
+    if needed > files:
         raise MissingEnvironmentError(
-            f"{connection_count:,} connections need {connection_count * files_each:,} open files, and this"
-            f" process has room for {max(room, 0) * files_each:,}; raise the limit:"
-            f" ulimit -n {connection_count * files_each + SPARE_DESCRIPTORS}"
+            f"{connection_count:,} connections need {needed:,} open files, and this"
+            f" process has room for {files:,}; raise the limit: ulimit -n {needed + SPARE_DESCRIPTORS}"
+        )
+    if connection_count > CLIENTS_IN_A_PROCESS:
+        raise MissingEnvironmentError(
+            f"{connection_count:,} connections are more than the {CLIENTS_IN_A_PROCESS:,} that one process"
+            " carries; use fewer devices, or `windtunnel load`, which takes several processes"
         )
 
 
