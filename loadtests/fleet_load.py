@@ -101,7 +101,8 @@ class FleetLoad:
         return self.engine.add(name, profile_of(self.plan.broker))
 
     def _topic(self, device: Device, pattern: Pattern) -> str:
-        return pattern.topic.replace("{}", device.client_id.removeprefix(self.plan.prefix))
+        name = device.client_id.removeprefix(self.plan.prefix)
+        return self.plan.spoken(pattern.topic.replace("{}", name))
 
     def _planned(self, roster: Roster) -> Iterator[tuple[Row, Pattern, list[Device]]]:
         """The patterns that somebody here has, each with its devices; they subscribe to what they publish."""
@@ -111,7 +112,7 @@ class FleetLoad:
         for fleet, patterns in roster.patterns.items():
             devices = by_fleet.get(fleet, [])
             for pattern in patterns if devices else ():
-                row = Row(f"{fleet} {pattern.topic.replace('{}', '+')}")
+                row = Row(f"{fleet} {self.plan.spoken(pattern.topic.replace('{}', '+'))}")
                 self.rows.append(row)
                 for device in devices if pattern.is_own else devices[:1]:
                     topic = self._topic(device, pattern)

@@ -14,11 +14,11 @@ import locust
 from locust.env import Environment
 
 from loadtests.fleet_user import FleetUser
-from loadtests.plan import LINKS, LoadPlan, plan_of
+from loadtests.plan import LINKS, SPEAKERS, LoadPlan, plan_of
 from loadtests.reporting import report
 from loadtests.roster import Roster, roster_of
 from twin.errors import InputError, MissingEnvironmentError
-from twin.live.probe import probe
+from twin.live.probe import probe_each
 
 INVALID, MISSING = 2, 4
 events: Any = locust.events
@@ -37,6 +37,7 @@ OPTIONS: Final[tuple[tuple[str, str, Any, str], ...]] = (
     ("--publish-for", "WINDTUNNEL_FOR", "", "publish so long, then end; empty: until stopped"),
     ("--links", "WINDTUNNEL_LINKS", "none", f"what delays on the way to the broker: {', '.join(LINKS)}"),
     ("--client-prefix", "WINDTUNNEL_PREFIX", "load-", "before the names of devices in client ids"),
+    ("--convention", "WINDTUNNEL_CONVENTION", "", "topics:TEMPLATE: publish under the topics of your system"),
     ("--load-seed", "WINDTUNNEL_SEED", 1, "of phases and random arrivals"),
     ("--ca", "WINDTUNNEL_CA", "", "authority of the broker's certificate"),
     ("--cert", "WINDTUNNEL_CERT", "", "our certificate"),
@@ -69,7 +70,7 @@ def prepare(environment: Environment, **_: Any) -> None:
         return
     try:
         reporter.prepare()
-        probe(reporter.plan.broker)
+        probe_each(reporter.plan.broker, SPEAKERS)
     except (InputError, MissingEnvironmentError) as error:
         print(f"windtunnel: {error}", file=sys.stderr, flush=True)
         sys.exit(MISSING if isinstance(error, MissingEnvironmentError) else INVALID)

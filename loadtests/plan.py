@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,12 +11,18 @@ from typing import Any, Final, Literal
 from scenarios.format.loading import Variant
 from scenarios.shipped import load
 from twin.errors import InputError
+from twin.live.conventions import field_of
 from twin.live.endpoint import Endpoint, endpoint
+from twin.live.templates import TopicTemplate
+from twin.mqtt.packets import Version
 from twin.units import parse
 
 Links = Literal["none", "in-driver"]
 LINKS: Final = ("none", "in-driver")
+SPEAKERS: Final[Mapping[str, Version]] = {"the devices": "3.1.1"}
+"""Who speaks which MQTT."""
 MOST_DEVICES: Final = 100_000
+TOPICS: Final = "topics"
 PASSWORD: Final = "WINDTUNNEL_PASSWORD"  # noqa: S105  (the name of a variable)
 
 
@@ -38,6 +45,12 @@ class LoadPlan:
     has_delivery: bool = True
     prefix: str = "load-"
     seed: int = 1
+    topics: TopicTemplate | None = None
+
+    def spoken(self, topic: str) -> str:
+        """A topic as the broker's own system has it; what is no field topic stays as it is."""
+        found = None if self.topics is None else field_of(topic)
+        return topic if self.topics is None or found is None else self.topics.topic(found)
 
 
 def variant_of(options: Any) -> Variant:
@@ -72,7 +85,21 @@ def plan_of(options: Any, host: str | None) -> LoadPlan:
         has_delivery=not options.no_delivery,
         prefix=options.client_prefix,
         seed=options.load_seed,
+        topics=_topics(options.convention),
     )
+
+
+def _topics(convention: str) -> TopicTemplate | None:
+    """The template of a convention that is one of topics. Raises InputError for another."""
+    if not convention:
+        return None
+    name, _, template = convention.partition(":")
+    if name != TOPICS:
+        raise InputError(
+            "--convention: the payloads of a load say who sent them and when, so it speaks"
+            f" {TOPICS}:TEMPLATE alone, not {convention!r}; `windtunnel live --convention` speaks the others"
+        )
+    return TopicTemplate(template)
 
 
 def _secured(where: Endpoint, options: Any) -> Endpoint:

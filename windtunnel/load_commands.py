@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from loadtests.plan import LoadPlan
     from loadtests.starting import Finished
     from scenarios.archive import Archive
-    from twin.mqtt.packets import Version
 
 LOAD, SHOWN = "load.json", "load.txt"
 LOG: Final = "locust.log"
@@ -58,6 +56,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     load.add_argument("--for", dest="duration", metavar="TIME", help="publish so long (default: 1 min)")
     load.add_argument("--processes", type=int, default=1, metavar="N", help="that share the devices")
     load.add_argument("--links", choices=("none", "in-driver"), default="none", help="what delays on the way")
+    load.add_argument(
+        "--convention", default="", metavar="topics:TEMPLATE", help="publish under the topics of your system"
+    )
     load.add_argument("--no-delivery", action="store_true", help="do not listen to what is published")
     load.add_argument(
         "--expect", action="append", default=[], metavar="TEXT", help="a requirement (may be repeated)"
@@ -78,6 +79,7 @@ def load(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("locust") is None:
         raise MissingEnvironmentError(f"load needs Locust: {INSTALL}")
     from loadtests.judging import asked_of, verdicts_of
+    from loadtests.plan import SPEAKERS
     from loadtests.starting import check_descriptors, run_locust
     from scenarios.archive import Archive
     from scenarios.judging.runner import Plan
@@ -97,8 +99,7 @@ def load(options: argparse.Namespace) -> int:
     with broker(options.broker) as running:
         url = running.endpoint.url if options.broker in OURS else options.broker
         plan = _plan(options, url)
-        speakers: Mapping[str, Version] = {"the devices": "3.1.1"}
-        probe_each(plan.broker, speakers)
+        probe_each(plan.broker, SPEAKERS)
         device_count = check_descriptors(plan)
         print(f"{device_count:,} devices on {running.name} at {plan.broker.url}", file=sys.stderr, flush=True)
         archive = Archive.open(Path(options.runs), scenario, Plan([plan.variant.name], 1, options.seed, 1))
@@ -107,7 +108,7 @@ def load(options: argparse.Namespace) -> int:
         except BaseException:
             archive.discard()
             raise
-        gone = "" if finished.is_interrupted else trouble(plan.broker, speakers)
+        gone = "" if finished.is_interrupted else trouble(plan.broker, SPEAKERS)
     if options.web:  # the page stays until somebody ends it, which is no interruption
         finished = dataclasses.replace(finished, is_interrupted=False)
     verdicts = verdicts_of(plan.variant, asked, finished.figures)
@@ -144,6 +145,7 @@ def _plan(options: argparse.Namespace, url: str) -> LoadPlan:
         ramp=options.ramp,
         publish_for=_duration(options),
         links=options.links,
+        convention=options.convention,
         no_delivery=options.no_delivery,
         client_prefix="load-",
         load_seed=options.seed,
@@ -169,6 +171,7 @@ def _environment(options: argparse.Namespace, url: str) -> dict[str, str]:
         "WINDTUNNEL_RAMP": options.ramp,
         "WINDTUNNEL_FOR": _duration(options),
         "WINDTUNNEL_LINKS": options.links,
+        "WINDTUNNEL_CONVENTION": options.convention,
         "WINDTUNNEL_SEED": str(options.seed),
         "WINDTUNNEL_CA": options.ca,
         "WINDTUNNEL_CERT": options.cert,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from twin.service.brokers import broker
 
@@ -196,6 +199,27 @@ def test_what_a_load_cannot_judge_is_refused(folder):
 
     assert done.returncode == 2
     assert "did you mean 'lost'?" in done.stderr
+
+
+def test_a_load_publishes_under_the_topics_of_a_system(folder, mosquitto):
+    """To which it listens too; for a convention with other payloads it is said what speaks that."""
+    told = ("--broker", mosquitto.endpoint.url, "--for", "2 s")
+    heard, listener = [], Client(CallbackAPIVersion.VERSION2)
+    listener.on_message = lambda *given: heard.append(given[2].topic)
+    listener.connect(mosquitto.endpoint.host, mosquitto.endpoint.port)
+    listener.subscribe("#")
+    listener.loop_start()
+    done = load(folder, *told, "--convention", "topics:plant/{thing}/{what}", "--json")
+    listener.disconnect()
+    listener.loop_stop()
+
+    assert done.returncode == 0, done.stderr
+    account = json.loads(done.stdout)["account"]
+    assert account["delivered"] == account["attempted"] == len(heard) > 0
+    assert all(re.fullmatch(r"plant/[a-z]+-\d+/.+", topic) for topic in heard)
+    refused = load(folder, *told, "--convention", "aws-shadow")
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].endswith("`windtunnel live --convention` speaks the others")
 
 
 def test_ctrl_c_keeps_what_was_measured(folder, mosquitto):
