@@ -71,7 +71,7 @@ class LinkProxy:
     Times are seconds since it was made. `run` works until `stop`; every other method but `call` and `stop`
     belongs to the thread that runs, or is called before. `buffer_bytes` bounds what one direction of a
     connection holds: then the proxy reads no further, and the sender's own TCP waits. Connections past
-    `connection_limit` are reset; `full` is told when that begins.
+    `connection_limit` are reset; `full` is told of the first.
     """
 
     def __init__(
@@ -199,7 +199,6 @@ class LinkProxy:
                 self._full()
             self._is_full = True
             return
-        self._is_full = False
         self.tally.connection_count += 1
         self._ends[first.name], self._ends[second.name] = first, second
         self._to[second.name] = route.to

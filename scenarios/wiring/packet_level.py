@@ -35,7 +35,7 @@ from scenarios.wiring.linking import build_topology
 from scenarios.wiring.members import Member, members_of, scenes_of
 from scenarios.wiring.timeline import Aim
 from scenarios.wiring.vocabulary import Vocabulary
-from scenarios.wiring.wire_level import Direct, Lost, is_of_links, link_fault, link_faults, linked
+from scenarios.wiring.wire_level import Direct, Lost, is_of_links, link_fault, link_faults, linked, noted
 from twin.errors import InputError, MissingEnvironmentError
 from twin.kernel.behaviour import NodeId
 from twin.kernel.ports import Carrier
@@ -231,7 +231,7 @@ class _Orders:
             entry = schema.TimelineEntry.model_construct(**order["fault"])  # it has been checked
             number = order[BEGIN]
             fault = link_fault(number, entry, self.scenario, self.link.network, self.fleets, self.streams)
-            self.standing[number] = self.link.losses.during(entry.fault, fault)
+            self.standing[number] = noted(entry, fault, self.link.losses)
             self.standing[number].begin(now_s)
         elif CLOCK in order:
             (self.agenda.pause if order[CLOCK] == PAUSE else self.agenda.resume)()

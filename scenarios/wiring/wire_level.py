@@ -22,7 +22,7 @@ from scenarios.format.fault_vocabulary import FAULT_FORMS
 from scenarios.wiring.agenda import Agenda, Planned
 from scenarios.wiring.assembly import Blueprint
 from scenarios.wiring.linking import build_topology
-from scenarios.wiring.timeline import OF_THE_NETWORK, Aim, fault_of, starts
+from scenarios.wiring.timeline import INSTANT, OF_THE_NETWORK, Aim, fault_of, starts
 from twin.kernel.behaviour import NodeId
 from twin.kernel.flight import Flight
 from twin.kernel.ports import Carrier, Timeline
@@ -185,7 +185,7 @@ class WireLevel:
     def fault(self, number: int, entry: schema.TimelineEntry) -> Fault:
         """On the proxy's network and its thread."""
         fault = link_fault(number, entry, self._scenario, self.network, self._fleets, self._streams)
-        return _Handed(self.proxy.losses.during(entry.fault, fault), self.proxy)
+        return _Handed(noted(entry, fault, self.proxy.losses), self.proxy)
 
     def pause(self) -> None:
         """Soon."""
@@ -245,7 +245,7 @@ def link_faults(
     """The timeline's faults of links, which `losses` is told of; those of nodes are the kernel's."""
     return [
         Planned(
-            losses.during(entry.fault, link_fault(number, entry, scenario, network, members, streams)),
+            noted(entry, link_fault(number, entry, scenario, network, members, streams), losses),
             tuple(starts(entry, scenario.run.duration_s, streams, number)),
             entry.for_s,
         )
@@ -265,6 +265,11 @@ def link_fault(
     """One fault of links. Raises InputError if it hits nothing."""
     aim = Aim(entry, scenario, network, members, streams.stream(f"timeline {number}", "choice"))
     return fault_of(number, entry, aim, streams, None)
+
+
+def noted(entry: schema.TimelineEntry, fault: Fault, losses: Losses) -> Fault:
+    """The fault, whose window what is lost belongs to; one that is over at once has none."""
+    return fault if entry.fault in INSTANT else losses.during(entry.fault, fault)
 
 
 def is_of_links(entry: schema.TimelineEntry) -> bool:

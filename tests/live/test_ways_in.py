@@ -19,7 +19,7 @@ from scenarios.shipped import load
 from twin.errors import MissingEnvironmentError
 from twin.live.dialect import inward, outward
 from twin.live.endpoint import Endpoint
-from twin.live.mistaken import ASK_S
+from twin.live.mistaken import ASK_S, protocol
 from twin.live.probe import probe
 from twin.message import Message
 from twin.mqtt.packets import Connect, Will, connect_message, read_connect
@@ -259,6 +259,23 @@ def _until_it_is_there(there):
                 raise
             time.sleep(0.1)
     raise AssertionError(there)
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (b"-ERR unknown command", "the protocol of Redis"),
+        (b"HTTP/1.1 400 Bad Request", "HTTP"),
+        (b"\x15\x03\x01\x00\x02", "TLS"),
+        (b"SSH-2.0-x", "SSH"),
+        (b"AMQP\x00\x00\x09\x01", "AMQP"),
+        (b" hello", ""),
+        (b"", ""),
+    ],
+)
+def test_a_protocol_is_known_by_its_first_bytes(answer, name):
+    """Or not at all."""
+    assert protocol(answer) == name
 
 
 def test_a_server_that_says_nothing_is_not_guessed_at():

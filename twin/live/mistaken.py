@@ -16,11 +16,11 @@ from twin.mqtt.packets import Connect, connect_message
 
 ASK_S: Final = 1.0
 """So long is an answer to each question waited for."""
+CONNACK: Final = b"\x20"
 LINES: Final = (b"GET / HTTP/1.1\r\n", b"Host: localhost\r\n\r\n")
 """An HTTP request in two parts: Redis answers the first, and would hang up on the second."""
 LONGEST_BYTES: Final = 64
 BEGINNINGS: Final = {
-    b"\x20": "MQTT",  # a CONNACK
     b"HTTP/": "HTTP",
     b"<!DOCTYPE": "HTTP",
     b"-ERR": "the protocol of Redis",
@@ -35,7 +35,6 @@ BEGINNINGS: Final = {
 }
 """How the first answer begins, by protocol."""
 SECURE: Final = {"mqtt": "mqtts", "ws": "wss"}
-PLAIN: Final = {secure: plain for plain, secure in SECURE.items()}
 
 
 def protocol(answer: bytes) -> str:
@@ -52,7 +51,8 @@ def speaks(endpoint: Endpoint, answer: bytes = b"") -> str:
     if not found and not endpoint.is_tls and _takes_tls(endpoint):
         found = "TLS"
     if not found and endpoint.scheme != "mqtt":
-        found = protocol(_answered(endpoint))
+        answered = _answered(endpoint)
+        found = "MQTT" if answered.startswith(CONNACK) else protocol(answered)
     if not found:
         found = protocol(_said(endpoint))
     if not found or (found == "HTTP" and endpoint.scheme == "ws"):
