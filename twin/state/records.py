@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -157,8 +156,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     before: Record | None = None
 
 
-@dataclass(slots=True, init=False)
-class Transaction:
+class Transaction(msgspec.Struct, gc=False):
     """What one request changes and publishes, at `now_s`: kept whole or not at all, published when kept.
 
     `observations` are measured values by name, for metrics.
@@ -166,13 +164,9 @@ class Transaction:
 
     records: Records
     now_s: float
-    changes: list[Change]
-    messages: list[Message]
-    observations: list[tuple[str, float]]
-
-    def __init__(self, records: Records, now_s: float) -> None:  # shorter than what a dataclass writes
-        self.records, self.now_s = records, now_s
-        self.changes, self.messages, self.observations = [], [], []
+    changes: list[Change] = []
+    messages: list[Message] = []
+    observations: list[tuple[str, float]] = []
 
     def put(self, kind: str, key: str, record: Record) -> None:
         """Keep a record in place of an older one."""
