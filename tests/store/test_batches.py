@@ -1,12 +1,10 @@
 """Pieces of the journal: what was written is read, and nothing else is taken for it."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.service.batches import HEAD_BYTES, Batch, batch, begun, packed, unpacked, write
+from twin.service.batches import Batch, Values, batch, packed, unpacked
 from twin.state.journal import StoreError
 
 LINES = st.lists(
@@ -24,27 +22,25 @@ LINES = st.lists(
 )
 
 
-def piece_of(first, lines):
-    """A piece of the journal that was written line by line."""
-    written = begun()
-    for line in lines:
-        write(line, written, -1)
-    return batch(first, written, len(lines))
+def piece_of(first, lines, at_once=1):
+    """A piece of the journal that was written line by line, or several at once."""
+    written = Values()
+    for start in range(0, len(lines), at_once):
+        written.add(lines[start : start + at_once])
+    return batch(first, written)
 
 
-@given(LINES, st.integers(1, 2**40), st.data())
-def test_what_was_written_is_read(lines, first, data):
+@given(LINES, st.integers(1, 2**40), st.sampled_from([1, 15, 16, 40]), st.data())
+def test_what_was_written_is_read(lines, first, at_once, data):
     """As a whole, or some of it."""
-    piece = piece_of(first, lines)
+    piece = piece_of(first, lines, at_once)
     entries = piece.read()
     chosen = data.draw(st.lists(st.sampled_from(range(first, first + len(lines)))))
 
     assert [(each.last - each.sequence, *each[2:]) for each in entries] == lines
     assert [each.sequence for each in entries] == list(range(first, piece.last + 1))
     assert piece.pick(chosen) == [entries[each - first] for each in chosen]
-    places = piece.places()
-    assert [piece.record(*each) for each in pairwise(places)] == [each.record for each in entries]
-    assert (places[0], places[-1]) == (HEAD_BYTES, len(piece.entries))
+    assert piece.records(chosen) == [entries[each - first].record for each in chosen]
 
 
 @given(LINES, st.data())

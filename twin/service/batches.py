@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterable
-from itertools import accumulate
-from typing import Final, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from zlib import crc32
 
 import msgspec
@@ -18,10 +18,8 @@ from twin.state.journal import Entry, StoreError
 ROW_ENTRIES: Final = 256
 """Entries in one piece at most: whoever reads one entry reads all of its piece."""
 
-write: Final = msgspec.msgpack.Encoder().encode_into
-"""Appends a value to an array that was `begun`, with -1 as its last argument."""
+_encode: Final = msgspec.msgpack.Encoder().encode
 _HEAD: Final = struct.Struct(">BI")
-HEAD_BYTES: Final = _HEAD.size
 PACKED: Final = np.dtype("<u8")
 """How numbers are packed."""
 _MANY: Final = 0xDD
@@ -88,14 +86,10 @@ class Batch(NamedTuple):
         except msgspec.MsgspecError as error:
             raise StoreError(f"{self} cannot be read: {error}") from None
 
-    def record(self, begin: int, end: int) -> bytes:
-        """The record of the entry that lies between two places of a piece that is known to be whole."""
-        return _line.decode(memoryview(self.entries)[begin:end]).record
-
-    def places(self) -> array[int]:
-        """Where the first entry of a piece that is known to be whole begins, and where each ends."""
-        lengths = [memoryview(line).nbytes for line in _raw_lines.decode(self.entries)]
-        return array("I", accumulate(lengths, initial=len(self.entries) - sum(lengths)))
+    def records(self, sequences: Iterable[int]) -> list[bytes]:
+        """The records of some entries of a piece that is known to be whole."""
+        lines = _raw_lines.decode(self.entries)
+        return [_line.decode(lines[each - self.first]).record for each in sequences]
 
     def check(self) -> None:
         """Raise StoreError if the piece is not what was written."""
@@ -113,21 +107,29 @@ class Batch(NamedTuple):
         return f"entries {self.first} to {self.last} of the journal"
 
 
-def begun() -> bytearray:
-    """An array in msgpack to which values are appended, each while the processor has it at hand."""
-    return bytearray(HEAD_BYTES)
+@dataclass(slots=True)
+class Values:
+    """An array in msgpack that is written a few values at a time, while the processor has them at hand."""
+
+    parts: list[memoryview] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Write down some values more."""
+        count = len(values)
+        head_bytes = 1 if count < 16 else 3 if count < 65_536 else 5
+        self.parts.append(memoryview(_encode(values))[head_bytes:])
+        self.count += count
+
+    def whole(self) -> bytes:
+        """The array with all of them."""
+        return b"".join((_HEAD.pack(_MANY, self.count), *self.parts))
 
 
-def whole(values: bytearray, count: int) -> bytes:
-    """The array with so many values."""
-    _HEAD.pack_into(values, 0, _MANY, count)
-    return bytes(values)
-
-
-def batch(first: int, lines: bytearray, count: int) -> Batch:
-    """A piece of these lines, so many of them."""
-    entries = whole(lines, count)
-    return Batch(first, first + count - 1, entries, checksum_of(first, entries))
+def batch(first: int, lines: Values) -> Batch:
+    """A piece of these lines."""
+    entries = lines.whole()
+    return Batch(first, first + lines.count - 1, entries, checksum_of(first, entries))
 
 
 def checksum_of(first: int, entries: bytes) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,18 +12,7 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
-from twin.service.batches import (
-    HEAD_BYTES,
-    PACKED,
-    ROW_ENTRIES,
-    Batch,
-    batch,
-    begun,
-    packed,
-    unpacked,
-    whole,
-    write,
-)
+from twin.service.batches import PACKED, ROW_ENTRIES, Batch, LineFields, Values, batch, packed, unpacked
 from twin.state.journal import name_checksum, thing_of, written_of
 from twin.state.records import Transaction
 
@@ -71,23 +59,17 @@ Known: TypeAlias = dict[str, dict[str, Subject]]
 
 
 class Piece(NamedTuple):
-    """A piece of the journal, the subjects of its entries, packed, and where the entries lie in it."""
+    """A piece of the journal, and the subjects of its entries, packed."""
 
     batch: Batch
     numbers: bytes
-    places: array[int]
-
-
-def _first_place() -> array[int]:
-    return array("I", [HEAD_BYTES])
 
 
 @dataclass(slots=True)
 class Draft:
-    """A piece of the journal that is being written: lines, where they lie, the numbers of their subjects."""
+    """A piece of the journal that is being written: its lines, the numbers of their subjects, their kinds."""
 
-    lines: bytearray = field(default_factory=begun)
-    places: array[int] = field(default_factory=_first_place)
+    lines: Values = field(default_factory=Values)
     numbers: list[int] = field(default_factory=list)
     kinds: set[str] = field(default_factory=set)
 
@@ -112,8 +94,7 @@ class Plan:
     notes: list[int] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     draft: Draft = field(default_factory=Draft)
-    messages: bytearray = field(default_factory=begun)
-    message_count: int = 0
+    messages: Values = field(default_factory=Values)
 
     def statements(self) -> Statements:
         """What to execute, in an order that holds."""
@@ -144,18 +125,17 @@ class Plan:
     def cut(self, at_s: float) -> Draft:
         """Close the piece of the journal that is open at a time (seconds), and begin the next."""
         draft, self.draft = self.draft, Draft()
-        count = len(draft.numbers)
-        if count:
-            written = batch(self.last - count + 1, draft.lines, count)
-            self.add(Piece(written, packed(draft.numbers), draft.places), draft.kinds, at_s)
+        if draft.numbers:
+            written = batch(self.last - draft.lines.count + 1, draft.lines)
+            self.add(Piece(written, packed(draft.numbers)), draft.kinds, at_s)
         return self.draft
 
     def close(self, number: int) -> None:
         """All transactions are in: close the last piece, and let the messages wait in one row."""
         if self.transactions:
             self.cut(self.transactions[-1].now_s)
-        if self.message_count:
-            written = whole(self.messages, self.message_count)
+        if self.messages.count:
+            written = self.messages.whole()
             self.queue = [Numbered(number, written, crc32(written))]
 
     def is_of(self, transactions: Sequence[Transaction]) -> bool:
@@ -185,6 +165,7 @@ class Subjects:
     def extend(self, plan: Plan, transactions: Sequence[Transaction]) -> None:
         """Add what transactions write to what a commit will write."""
         known, draft = self.known, plan.draft
+        lines: list[LineFields] = []
         for transaction in transactions:
             at_s, rest = transaction.now_s, len(transaction.changes)
             for change in transaction.changes:
@@ -197,17 +178,16 @@ class Subjects:
                     thing = thing_of(key, change.before if record is None else record)
                     subject = self._named(kind, key, thing, plan)
                 written = b"" if what == "remove" else written_of(record, change.entry)
-                write((rest, at_s, what, kind, key, subject.thing, written), draft.lines, -1)
-                draft.places.append(len(draft.lines))
+                lines.append((rest, at_s, what, kind, key, subject.thing, written))
                 draft.numbers.append(subject.number)
                 draft.kinds.add(kind)
                 if what != "put" or subject.made is None or plan.made:
                     plan.take(what, subject, sequence)
                 if len(draft.numbers) == ROW_ENTRIES:
-                    draft = plan.cut(at_s)
-            for message in transaction.messages:
-                write(message, plan.messages, -1)
-            plan.message_count += len(transaction.messages)
+                    draft.lines.add(lines)
+                    draft, lines = plan.cut(at_s), []
+        draft.lines.add(lines)
+        plan.messages.add([message for transaction in transactions for message in transaction.messages])
         plan.transactions += transactions
 
     def replan(self, batches: Iterable[Batch]) -> Plan:
@@ -219,7 +199,7 @@ class Subjects:
                 subject = self.known.get(kind, NOBODY).get(key) or self._named(kind, key, thing, plan)
                 numbers.append(subject.number)
                 plan.take(what, subject, sequence)
-            piece = Piece(written, packed(numbers), written.places())
+            piece = Piece(written, packed(numbers))
             plan.add(piece, {each.kind for each in entries}, entries[-1].at_s)
         return plan
 
@@ -316,11 +296,10 @@ class Subjects:
         """The records that some entries hold which are not folded."""
         wanted, found = sorted(sequences), dict[int, bytes]()
         begin = 0
-        for written, _, places in self.unfolded:
-            end = bisect_right(wanted, written.last, begin)
-            for sequence in wanted[begin:end]:
-                place = sequence - written.first
-                found[sequence] = written.record(places[place], places[place + 1])
+        for piece, _ in self.unfolded:
+            end = bisect_right(wanted, piece.last, begin)
+            some = wanted[begin:end]
+            found.update(zip(some, piece.records(some)))
             begin = end
         return found
 
