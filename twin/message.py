@@ -22,7 +22,7 @@ class Properties(msgspec.Struct, frozen=True, gc=False):
     retain_handling: int = 0
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One application message or MQTT control packet, equal by content.
 
     `kind` is "publish" for application data and the lower-case name of the MQTT control packet

@@ -28,7 +28,7 @@ def test_flipped_bytes_lose_nothing(used, tmp_path):
     path, records, waiting = used
     size = path.stat().st_size
     found = 0
-    for number, place in enumerate(range(5, size, size // 60)):
+    for number, place in enumerate(range(5, size, size // 120)):
         copy = copied(path, tmp_path / f"flip{number}")
         content = bytearray(copy.read_bytes())
         content[place : place + 24] = bytes(byte ^ 0xA5 for byte in content[place : place + 24])
