@@ -92,9 +92,7 @@ class Mirrors:
         for change in transaction.changes:
             if change.kind == SHADOW and "/" not in change.key:
                 shadow = change.record if isinstance(change.record, Shadow) else Shadow()
-                self.truth.mirror(
-                    node, change.key, _reported(shadow), shadow.state.get("desired", {}), self.now_s
-                )
+                self.truth.mirror(node, change.key, _reported(shadow), shadow.state.desired, self.now_s)
 
     def _ended(self, twin: str, what: str, lasted_s: float) -> None:
         self._observe(twin, TRUTH_MEASURES[what], lasted_s)
@@ -106,9 +104,9 @@ class Mirrors:
 
 def _reported(shadow: Shadow) -> dict[str, Mirrored]:
     """What the shadow says of each property, and of when that is."""
-    stamps = shadow.metadata.get("reported", {})
+    stamps = shadow.metadata.reported
     found = {}
-    for name, value in shadow.state.get("reported", {}).items():
+    for name, value in shadow.state.reported.items():
         stamp = youngest(member(stamps, name))
         found[name] = Mirrored(value, 0.0 if stamp is None else moment_s(stamp))
     return found

@@ -70,7 +70,7 @@ class Start:
             self.services[node] = part
         elif isinstance(part, Adopts):
             shadow = self.records.get(SHADOW, node)
-            reported = shadow.state.get("reported") if isinstance(shadow, Shadow) else None
+            reported = shadow.state.reported if isinstance(shadow, Shadow) else None
             if reported:
                 part.adopt(reported)
                 self.adopted.append(node)

@@ -48,7 +48,7 @@ def test_everything_a_rule_asks_for_is_in_one_transaction(twins):
     twins.handle(hot(71), 10.0)
     done = twins.elapse(12.0)
     records = twins.records
-    assert records.get("shadow", "gate-1").state == {"desired": {"gate": "open"}}
+    assert records.get("shadow", "gate-1").state.tree() == {"desired": {"gate": "open"}}
     assert records.get("shadow", "gate-2").due_s == 912.0
     alarm = records.get("alarm", "L2-D07/fire")
     assert (alarm.severity, alarm.text, alarm.is_active) == ("critical", "it burns at L2-D07", True)

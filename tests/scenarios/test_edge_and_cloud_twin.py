@@ -63,7 +63,7 @@ def ran(tmp_path):
 def shadows(assembly, node):
     """The states of all shadows of a twin."""
     records = assembly.kernel.behaviour(node).twins.records
-    return {key: shadow.state for key, shadow in sorted(records.of(SHADOW).items())}
+    return {key: shadow.state.tree() for key, shadow in sorted(records.of(SHADOW).items())}
 
 
 @pytest.mark.parametrize("strategy", ["real_time", "periodic"])

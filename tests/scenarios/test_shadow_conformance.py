@@ -46,8 +46,8 @@ def test_a_service_that_clears_desired_is_found(monkeypatch):
 
     def updated(shadow, *request):
         after, metadata = real(shadow, *request)
-        if "desired" in after.state and not after.delta()[0]:
-            after = after.without_desired([(key,) for key in after.state["desired"]])
+        if after.state.desired and not after.delta()[0]:
+            after = after.without_desired([(key,) for key in after.state.desired])
         return after, metadata
 
     assert "S02" in failing(monkeypatch, Shadow, "updated", updated)
@@ -58,7 +58,7 @@ def test_a_service_that_stamps_everything_anew_is_found(monkeypatch):
 
     def updated(shadow, patch, *rest):
         after, metadata = real(shadow, patch, *rest)
-        return real(Shadow(version=shadow.version), after.state, *rest)[0], metadata
+        return real(Shadow(version=shadow.version), after.state.tree(), *rest)[0], metadata
 
     real = Shadow.updated
     assert {"S03", "S04"} <= failing(monkeypatch, Shadow, "updated", updated)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twin.message import Message
 from twin.state.records import Records, Transaction
 from twin.state.shadow import SHADOW, InFlight, RejectedError, Shadow, Shadows, ShadowSettings, requests
+from twin.state.shadow.document import EMPTY
 from twin.state.shadow.requests import read_update
 from twin.state.twins import Twins
 
@@ -71,7 +72,7 @@ def test_an_update_leaves_the_older_document_as_it_was(first, second):
 def test_metadata_mirrors_the_state(section):
     """A stamp stands at every leaf or above it, whatever the keys are; an empty object has none."""
     shadow = Shadow().updated({"desired": section}, 7.0)[0]
-    check_mirrored(shadow.state.get("desired", {}), shadow.metadata.get("desired", {}))
+    check_mirrored(shadow.state.desired, shadow.metadata.desired)
 
 
 def check_mirrored(state, stamps):
@@ -139,7 +140,7 @@ def test_values_differ_as_json_values(desired, reported, delta):
 def test_a_new_object_of_nulls_is_not_stored():
     """Nulls inside a new object are left out, and so is an object that holds nothing else."""
     shadow = Shadow().updated({"desired": {"a": {"b": None}, "c": {"d": None, "e": 1}}}, 1.0)[0]
-    assert shadow.state == {"desired": {"c": {"e": 1}}}
+    assert shadow.state.tree() == {"desired": {"c": {"e": 1}}}
 
 
 def test_the_numbering_goes_on_after_a_delete():
@@ -281,7 +282,7 @@ def test_sections_that_are_updated_at_one_moment_are_measured_together():
     assert "update/accepted" in update(twins, {"desired": {"a": "x" * 250}}, moment_s)
 
     assert update(twins, {"reported": {"a": "x" * 250}}, moment_s)["update/rejected"]["code"] == 413
-    assert twins.records.get(SHADOW, "thing").state.keys() == {"desired"}
+    assert twins.records.get(SHADOW, "thing").state.tree().keys() == {"desired"}
 
 
 @given(st.lists(st.dictionaries(KEYS, st.text(max_size=60) | st.none() | st.just({"x": 1}), max_size=3)))
@@ -294,4 +295,4 @@ def test_a_state_is_refused_exactly_when_it_is_too_long(reports):
         said = update(twins, {"reported": report})
         assert ("update/rejected" in said) is (after.state_bytes() > 100)
         plain = plain if "update/rejected" in said else after
-    assert getattr(twins.records.get(SHADOW, "thing"), "state", {}) == plain.state
+    assert getattr(twins.records.get(SHADOW, "thing"), "state", EMPTY) == plain.state

@@ -29,7 +29,7 @@ def documents(transaction):
 
 
 def desired(twins):
-    return twins.records.get(SHADOW, "gate").state.get("desired", {})
+    return twins.records.get(SHADOW, "gate").state.desired
 
 
 @dataclass
@@ -82,7 +82,7 @@ def test_the_last_desired_value_takes_its_section_along():
     twins = twins_with(desired_expiry_s=60.0)
     update(twins, 10.0, desired={"barrier": {"arm": {"gate": "open"}}})
     ended = twins.elapse(70.0)
-    assert twins.records.get(SHADOW, "gate").state == {}
+    assert twins.records.get(SHADOW, "gate").state.tree() == {}
     assert set(documents(ended)) == {"documents"}
     assert ended.observations == [("shadow_delta_open", 60.0), ("shadow_desired_ended", 1)]
 

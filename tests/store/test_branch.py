@@ -51,7 +51,7 @@ def test_a_branch_is_the_twins_as_they_were(bench):
     """Now, at a sequence, or at a time."""
     assert list(bench.branch().records) == list(bench.twins.records)
     assert bench.branch("25s").at_s == 20.0
-    assert bench.branch("25s").records.get("shadow", "gate-1").state["reported"]["gate"] == "closed"
+    assert bench.branch("25s").records.get("shadow", "gate-1").state.reported["gate"] == "closed"
     assert bench.branch("1").records.of("shadow").keys() == {"gate-1"}
     assert bench.branch("0").records.of("shadow") == {}
 

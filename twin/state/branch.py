@@ -169,7 +169,8 @@ def _differences(thing: str, kind: str, key: str, one: Any, other: Any) -> Itera
 def _content(kind: str, record: Any) -> Tree:
     """What of a record is compared."""
     if kind == SHADOW:
-        return dict(record.state)
+        state: Tree = record.state.tree()
+        return state
     if kind == TELEMETRY:
         return {name: value[0] for name, value in record.values.items()}
     tree: Tree = msgspec.to_builtins(record)

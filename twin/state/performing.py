@@ -15,6 +15,7 @@ from twin.state.rules.functions import U
 from twin.state.rules.port import Action, Alarm, Command, Desire, Forward, Publish
 from twin.state.rules.sinks import SINK_TOPIC
 from twin.state.shadow import SHADOW, Shadow, Shadows
+from twin.state.shadow.document import SECTIONS
 from twin.state.shadow.requests import RejectedError
 
 COMMAND_TIMEOUT_S: Final = 30.0
@@ -85,7 +86,10 @@ def kinds_of(records: Records) -> Mapping[str, str]:
 def shadow_value(records: Records, thing: str, path: str) -> Any:
     """A value in a thing's classic shadow, such as `reported.gate`; Undefined if there is none."""
     found: Shadow | None = records.get(SHADOW, thing)
-    value: Any = U if found is None else found.state
-    for key in path.split("."):
+    section, *below = path.split(".")
+    value: Any = found is not None and section in SECTIONS and getattr(found.state, section)
+    if not value:
+        return U
+    for key in below:
         value = value.get(key, U) if value.__class__ is dict else U
     return value

@@ -99,8 +99,8 @@ def qualities(
     thing: str, shadow: Shadow, records: Records, now_s: float, standing: Standing
 ) -> dict[Path, Judged]:
     """Age and quality of every reported value by path, and of what ought to be reported and is not."""
-    reported = shadow.state.get("reported", {})
-    stamps = shadow.metadata.get("reported", {})
+    reported = shadow.state.reported
+    stamps = shadow.metadata.reported
     max_ages_s = standing.max_ages_s(thing, records)
     reaches = is_reachable(thing, records, standing)
     judged: dict[Path, Judged] = {}
@@ -108,7 +108,7 @@ def qualities(
         age = _age_s(youngest(stamps_at(stamps, path)), now_s, standing)
         max_age_s = max_ages_s.get(path[0], standing.max_age_s)
         judged[path] = Judged(age, quality_of(age, max_age_s, is_reachable=reaches))
-    missing = [path for path, _ in leaves(shadow.state.get("desired", {}))] + [(name,) for name in max_ages_s]
+    missing = [path for path, _ in leaves(shadow.state.desired)] + [(name,) for name in max_ages_s]
     for path in missing:
         if path not in judged and at(reported, path) is MISSING:
             judged[path] = Judged(None, "unknown")
@@ -143,7 +143,7 @@ def described(thing: str, shadow: Shadow, records: Records, now_s: float, standi
     document = shadow.document()
     delta, _ = shadow.delta()
     if delta:
-        document["state"] = {**shadow.state, "delta": delta}
+        document["state"] = {**shadow.state.tree(), "delta": delta}
     document["timestamp"] = int(now_s)
     document["twin"] = twin_state(thing, judged, standing)
     document["quality"] = {

@@ -61,7 +61,7 @@ def check_condition(request: Request, shadow: Shadow | None) -> None:
 
 def _facts(shadow: Shadow) -> Tree:
     versions = {"desired": shadow.desired_version, "reported": shadow.reported_version}
-    return {**shadow.state, "version": shadow.version, "versions": versions}
+    return {**shadow.state.tree(), "version": shadow.version, "versions": versions}
 
 
 def _path(text: str) -> Path:
@@ -130,7 +130,7 @@ class Endings:
 
     def _overtaken(self, before: Shadow, after: Shadow, reported: Tree) -> list[Path]:
         """Desired values older than a change that the device made by itself."""
-        wishes, known = after.state.get("desired", {}), before.state.get("reported", {})
+        wishes, known = after.state.desired, before.state.reported
         overtaken = []
         for path, value in leaves(reported):
             wish, old = at(wishes, path), at(known, path)
@@ -145,7 +145,7 @@ class Endings:
         """Desired values of a request that was made before the device reported something else."""
         if said_s is None:
             return []
-        wishes, known = after.state.get("desired", {}), before.state.get("reported", {})
+        wishes, known = after.state.desired, before.state.reported
         return [
             path
             for path, value in leaves(desired)
@@ -157,7 +157,7 @@ class Endings:
 
     def _met(self, after: Shadow, changes: Tree) -> list[Path]:
         """Desired values that the device has reported, if they are cleared by that."""
-        wishes, known = after.state.get("desired", {}), after.state.get("reported", {})
+        wishes, known = after.state.desired, after.state.reported
         cleared = {key for key in changes if self._is_cleared(key)}
         if not wishes or not cleared:
             return []
@@ -176,7 +176,7 @@ class Endings:
 
     def _begun(self, after: Shadow, desired: Tree, request: Request, now_s: float) -> dict[str, float]:
         """The ends of the values that this request desires: the earliest that anybody asks for."""
-        wishes = after.state.get("desired", {})
+        wishes = after.state.desired
         begun = {}
         for path, value in leaves(desired):
             there = at(wishes, path)
@@ -196,14 +196,14 @@ class Endings:
 
 def _moment_at_s(shadow: Shadow, section: str, path: Path) -> float:
     """When the value at a path of a section arose as far as is known; long ago if it has no stamp."""
-    stamps = stamps_at(shadow.metadata.get(section, {}), path)
+    stamps = stamps_at(getattr(shadow.metadata, section), path)
     stamp = None if stamps is MISSING else youngest(stamps)
     return -math.inf if stamp is None else moment_s(stamp)
 
 
 def _kept(expiries: dict[str, float], desired: Tree, after: Shadow) -> dict[str, float]:
     """The ends of older values that still stand and were not desired anew."""
-    wishes = after.state.get("desired", {})
+    wishes = after.state.desired
     kept = {}
     for text, due_s in expiries.items():
         path = read_pointer(text)

@@ -114,7 +114,7 @@ class Shadows:
         document = self._numbered(shadow.document(), shadow)
         delta, _ = shadow.delta()
         if delta:
-            document["state"] = {**shadow.state, "delta": delta}
+            document["state"] = {**document["state"], "delta": delta}
         return signed(document, int(transaction.now_s), token)
 
     def delete(self, thing: str, name: str, payload: bytes, transaction: Transaction) -> Tree:
@@ -206,9 +206,7 @@ class Shadows:
             after, ended = endings.apply(base, after, request, now_s)
         document = self._numbered({"state": request.state, "metadata": metadata}, after)
         accepted = _encode(signed(document, timestamp, token))
-        sections = 0 if request.state is None else len(request.state)
-        is_sure = len(after.state) <= sections and after.is_all_of(stamp)
-        if not is_sure or len(accepted) > settings.state_limit_bytes:
+        if not after.is_all_of(request.state, stamp) or len(accepted) > settings.state_limit_bytes:
             self._check_size(key, before, after, len(accepted), token)
         topic = topic_of(thing, name)
         transaction.publish(f"{topic}/update/accepted", accepted)
@@ -260,7 +258,7 @@ class Shadows:
     ) -> None:
         """Keep the shadow, and tell of the whole outstanding delta and of the documents."""
         timestamp = int(transaction.now_s)
-        delta, metadata = after.delta() if "desired" in after.state else NO_DELTA
+        delta, metadata = after.delta() if after.state.desired else NO_DELTA
         since_s = after.delta_since_s
         if delta and since_s is None:
             after = replace(after, delta_since_s=float(transaction.now_s))

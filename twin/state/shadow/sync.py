@@ -297,7 +297,7 @@ def _pause_s(attempts: int) -> float:
 
 def _local(key: str, transaction: Transaction) -> Tree | None:
     shadow: Shadow | None = transaction.records.get(SHADOW, key)
-    return None if shadow is None else shadow.state
+    return None if shadow is None else shadow.state.tree()
 
 
 def _moment(key: str, cloud: Tree, transaction: Transaction) -> Tree:
@@ -305,7 +305,7 @@ def _moment(key: str, cloud: Tree, transaction: Transaction) -> Tree:
     shadow: Shadow | None = transaction.records.get(SHADOW, key)
     if shadow is None:
         return {}
-    reported, stamps = shadow.state.get("reported", {}), shadow.metadata.get("reported", {})
+    reported, stamps = shadow.state.reported, shadow.metadata.reported
     changes = patch(cloud.get("reported", {}), reported)
     found = [youngest(stamps_at(stamps, path)) for path, value in leaves(changes) if value is not None]
     moments = [moment_s(stamp) for stamp in found if stamp is not None and stamp is not MISSING]
