@@ -55,7 +55,7 @@ def probe(
 ) -> Connack:
     """Connect and disconnect; raise MissingEnvironmentError with one sentence if that cannot be done.
 
-    What no MQTT is said by is asked what else it speaks, if we do not know it (`is_new`).
+    What listens there without speaking MQTT is asked what else it speaks, if we do not know it (`is_new`).
     """
     limit_s = time.monotonic() + timeout_s
     try:
