@@ -141,7 +141,7 @@ def make_venv() -> None:
 
 
 def test(python: Path, options: list[str]) -> int:
-    """The tests on four processes, then those that compare with the wall clock, alone.
+    """The tests on four processes; then those that wait, beside each other, and those that measure, alone.
 
     Those marked slow are left to CI, unless `--all` or a marker expression of one's own asks for them.
     """
@@ -152,11 +152,17 @@ def test(python: Path, options: list[str]) -> int:
     if "-m" in rest:
         return run(python, "-m", "pytest", "-n", PROCESSES, *rest)
     marked = "" if "--all" in options else " and not slow"
-    together = run(python, "-m", "pytest", "-n", PROCESSES, "-m", f"not alone{marked}", *rest)
-    if together not in (0, NOTHING_SELECTED):
-        return together
-    alone = run(python, "-m", "pytest", "-m", f"alone{marked}", *rest)
-    return together if alone == NOTHING_SELECTED else alone
+    parts = (
+        ("-n", PROCESSES, "-m", f"not waits and not alone{marked}"),
+        ("-n", PROCESSES, "-m", f"waits{marked}"),
+        ("-m", f"alone{marked}"),
+    )
+    codes = set()
+    for part in parts:
+        codes.add(run(python, "-m", "pytest", *part, *rest))
+        if codes - {0, NOTHING_SELECTED}:
+            break
+    return max(codes - {NOTHING_SELECTED}, default=NOTHING_SELECTED)
 
 
 def provide_programs() -> None:

@@ -19,7 +19,7 @@ from scenarios.shipped import load
 from twin.errors import InputError
 from twin.service.brokers import broker
 
-pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.live, pytest.mark.waits, pytest.mark.timeout(120)]
 
 SITE = """
 scenario: 1

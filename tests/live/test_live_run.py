@@ -17,7 +17,7 @@ from twin.errors import InputError, MissingEnvironmentError
 from twin.live.endpoint import endpoint
 from twin.service.brokers import broker
 
-pytestmark = [pytest.mark.live, pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.live, pytest.mark.waits, pytest.mark.timeout(120)]
 
 LOOP = """
 scenario: 1

@@ -76,7 +76,7 @@ def test_a_hostile_title_stays_text(app, folders):
 
 @pytest.mark.live
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.waits
 @pytest.mark.timeout(240)
 def test_a_broker_is_tested_and_a_run_compared(site, tab):
     """On the broker that we bring along, for a few seconds."""

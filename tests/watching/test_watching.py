@@ -22,7 +22,7 @@ from scenarios.watching.figures import MOST_POINTS, Course, Figure
 from scenarios.watching.running import Watching, WatchPlan
 from twin.errors import InputError
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.waits, pytest.mark.timeout(120)]
 
 SITE = """
 scenario: 1

@@ -11,7 +11,7 @@ import pytest
 
 from scenarios.store import Store
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.waits, pytest.mark.timeout(90)]
 
 
 def windtunnel(folder, *arguments):
