@@ -4,7 +4,7 @@
     python3 dev.py demo    install the core, run the car-park fire, then drills on a real broker
     python3 dev.py test    install all and run the tests; with --all also those marked slow, as CI does
     python3 dev.py lint    format, lint, types and layering
-    python3 dev.py run ... run any command in the environment
+    python3 dev.py run ... install all and run Python with these arguments, for example: run -m windtunnel ui
 
 Standard library only. Uses uv where it is present, else venv and pip, from the locked requirements.
 """

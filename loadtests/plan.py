@@ -80,7 +80,7 @@ def plan_of(options: Any, host: str | None) -> LoadPlan:
         device_count=options.devices,
         sharing_count=max(1, options.sharing),
         ramp_s=_seconds("--ramp", options.ramp),
-        duration_s=_seconds("--publish-for", options.publish_for),
+        duration_s=_seconds("--for (--publish-for in plain Locust)", options.publish_for),
         links=options.links,
         has_delivery=not options.no_delivery,
         prefix=options.client_prefix,

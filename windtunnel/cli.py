@@ -7,14 +7,19 @@ this machine, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
+import re
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import Final
+from pathlib import Path
+from typing import Final, NoReturn
 
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
 from windtunnel import __version__
+from windtunnel.examples import EXAMPLES
 
 MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
@@ -62,7 +67,10 @@ LACKING: Final = {
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command; user errors become one message on standard error and an exit code."""
-    options = parser().parse_args(arguments)
+    if not arguments:
+        parser().print_help(sys.stderr)
+        return INVALID
+    options = _parsed(arguments)
     module = import_module(getattr(options, "module", "windtunnel.commands"))
     try:
         return int(getattr(module, options.command.replace("-", "_"))(options))
@@ -73,7 +81,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return MET
     except MissingEnvironmentError as error:
-        print(f"windtunnel: {error}", file=sys.stderr)
+        print(f"windtunnel: {error}{_in_a_clone(str(error))}", file=sys.stderr)
         return MISSING
     except (InputError, WindtunnelError) as error:
         print(error, file=sys.stderr)
@@ -89,9 +97,59 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return MISSING
 
 
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options; words that nobody knows are told by the command they were meant for."""
+    top = parser()
+    options, unknown = top.parse_known_args(arguments)
+    if unknown:
+        command = next(each for each in _subparsers(top) if each.prog.endswith(f" {options.command}"))
+        known = {name for each in (command, *_subparsers(command)) for name in _options(each)}
+        first = unknown[0].partition("=")[0]
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{_did_you_mean(first, known)}")
+    return options
+
+
+def _subparsers(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in command._actions:  # noqa: SLF001  (argparse has no public way to ask)
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            yield from action.choices.values()
+
+
+def _options(command: argparse.ArgumentParser) -> list[str]:
+    return [name for action in command._actions for name in action.option_strings]  # noqa: SLF001
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _in_a_clone(message: str) -> str:
+    """Who works in a clone sets up everything with one line; its name is on no index."""
+    script = Path(__file__).resolve().parent.parent / "dev.py"
+    if "pip install" not in message or not script.is_file():
+        return ""
+    return (
+        f"\nor, as this is a clone, everything into its .venv: python3 {shlex.quote(str(script))} run -c pass"
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """One that says which word is nearest to a wrong one."""
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse does it, with the nearest choice."""
+        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
+        known = re.findall(r"[\w-]+", found[2]) if found else []
+        advice = _did_you_mean(found[1], known) if found else ""
+        if advice:
+            message = message[: message.index(" (choose from")]
+        super().error(message + advice)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = Parser(
         prog="windtunnel",
         description="A wind tunnel for IoT systems: describe a system once, simulate, judge, report.",
         epilog=EPILOG,
@@ -109,6 +167,9 @@ def parser() -> argparse.ArgumentParser:
         import_module(name).add_parser(commands)
         for command in set(commands.choices) - known:
             commands.choices[command].set_defaults(module=name)
+    for name, text in EXAMPLES.items():
+        commands.choices[name].epilog = text
+        commands.choices[name].formatter_class = argparse.RawDescriptionHelpFormatter
     return top
 
 

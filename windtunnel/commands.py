@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -142,8 +143,13 @@ def _show(study: Study, folder: Path, options: argparse.Namespace) -> None:
     if options.json:
         sys.stdout.write(report.as_json(study).decode())
         return
-    print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=terminal_width()))
+    print(report.terminal_table(study, is_colour=is_colour_wanted(), width=terminal_width()))
     print(f"report: {folder / REPORT}  ({study.duration_s:.1f} s)")
+
+
+def is_colour_wanted() -> bool:
+    """Whether standard output is a terminal, and nobody asked for plain text (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def terminal_width() -> int:
@@ -315,7 +321,7 @@ def runs(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(report.as_json(study).decode())
     else:
-        print(report.terminal_table(study, is_colour=sys.stdout.isatty(), width=terminal_width()))
+        print(report.terminal_table(study, is_colour=is_colour_wanted(), width=terminal_width()))
     return MET
 
 

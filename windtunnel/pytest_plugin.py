@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -145,7 +146,7 @@ class RequirementItem(pytest.Item):
                 f"    {hop.at_s:9.3f} s  {_leg(hop)}  {hop.topic}  {hop.note}".rstrip() for hop in found.chain
             ]
         lines.append(
-            f"  repeat: windtunnel run {self.path} --variant {self.variant.name!r}"
+            f"  repeat: windtunnel run {shlex.quote(str(self.path))} --variant {self.variant.name!r}"
             f" --seed {found.worst_seed} --replications 1"
         )
         return "\n".join(lines)

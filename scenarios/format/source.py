@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from scenarios.format.issues import Issue, Related, ScenarioError, Span, issue_at, nearest
+from scenarios.format.issues import Issue, Related, ScenarioError, Span, issue_at, listed, nearest, suggestion
 from twin.errors import InputError
 
 LARGEST_FILE_BYTES = 5_000_000
@@ -67,7 +67,7 @@ def read(path: Path, name: str = "") -> Source:
         size = path.stat().st_size
         raw = path.read_bytes() if size <= LARGEST_FILE_BYTES else b""
     except OSError as error:
-        raise _refusal(name, "E001", f"{name} cannot be read: {error.strerror}") from error
+        raise _refusal(name, "E001", f"{name} cannot be read: {error.strerror}", _nearby(path)) from error
     except ValueError as error:
         raise _refusal(repr(name), "E001", "the file's name holds a zero byte") from error
     if size > LARGEST_FILE_BYTES:
@@ -78,6 +78,20 @@ def read(path: Path, name: str = "") -> Source:
         return parse(raw.decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:
         raise _not_text(name, raw, error.start) from error
+
+
+def _nearby(path: Path) -> str:
+    """The file that was meant, if one like it stands in the same folder; else where scenarios come from."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        found = [each.name for each in folder.glob("*.scenario.yaml")]
+    except OSError:
+        found = []
+    if path.is_dir():
+        return f"name a file in it: {listed(found)}" if found else "no *.scenario.yaml stands in it"
+    wanted = path.name if "." in path.name else f"{path.name}.scenario.yaml"
+    near = suggestion(wanted, found)
+    return near or "`windtunnel new my_site` makes one to start from"
 
 
 def _refusal(name: str, code: str, message: str, advice: str = "") -> ScenarioError:

@@ -21,9 +21,12 @@ from scenarios.report.wording import (
 from scenarios.results import RequirementResult, Study, VariantResult, Verdict, encode
 
 LEAST_WIDTH = 40
+MOST_LINES = 4
+INDENT = "    "
 _COLOURS: dict[Verdict, str] = {"PASS": "\x1b[32m", "FAIL": "\x1b[31m", "INCONCLUSIVE": "\x1b[33m"}
 _PLAIN = "\x1b[0m"
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]()#+!|~$@:.-])")
+_BETWEEN_WORDS = re.compile(r"(?<!\d) +| +(?![%\u00b5a-zA-Z])")  # a figure keeps its unit
 _GAP = 2
 Detail = Literal["value", "word", "symbol"]
 _DETAILS: tuple[Detail, ...] = ("value", "word", "symbol")
@@ -155,7 +158,7 @@ def terminal_table(study: Study, *, is_colour: bool, width: int) -> str:
     parts = [
         [shorten(one_line(study.scenario_title), room), shorten(headline(study), room), ""],
         _matrix(study, names, room, is_colour=is_colour),
-        ["", *(_legend(study, index, name, room) for index, name in enumerate(names, 1))],
+        ["", *(line for index, name in enumerate(names, 1) for line in _legend(study, index, name, room))],
         ["", *(line for pair in _judged(study) for line in _reason(study, *pair, room))],
     ]
     return "\n".join(line.rstrip() for part in parts for line in part).rstrip() + "\n"
@@ -211,9 +214,24 @@ def _painted(text: str) -> str:
     return f"{_COLOURS[verdict]}{text}{_PLAIN}" if verdict else text
 
 
-def _legend(study: Study, index: int, name: str, room: int) -> str:
+def _wrapped(text: str, room: int) -> list[str]:
+    """The text on lines of at most `room` columns, broken between words; what is too long is cut."""
+    lines = [""]
+    for word in _BETWEEN_WORDS.split(one_line(text).strip()):
+        longer = f"{lines[-1]} {word}" if lines[-1].strip() else lines[-1] + word
+        if display_width(longer) <= room or not lines[-1].strip():
+            lines[-1] = longer
+        elif len(lines) == MOST_LINES:
+            lines[-1] = longer + " \u2026"
+            break
+        else:
+            lines.append(INDENT + word)
+    return [shorten(line, room) for line in lines]
+
+
+def _legend(study: Study, index: int, name: str, room: int) -> list[str]:
     first = next(r for _, r in _judged(study) if r.name == name)
-    return shorten(f"[{index}] {one_line(name)}: {one_line(first.expect)}", room)
+    return _wrapped(f"[{index}] {name}: {first.expect}", room)
 
 
 def _reason(study: Study, variant: VariantResult, requirement: RequirementResult, room: int) -> list[str]:
@@ -226,4 +244,4 @@ def _reason(study: Study, variant: VariantResult, requirement: RequirementResult
         f"{SYMBOLS[requirement.verdict]} {variant.name}, {requirement.name}{said}: {judgement(requirement)}"
     )
     repeat = repeat_command(study, variant.name, requirement.worst_seed)
-    return [shorten(one_line(what), room), f"  {one_line(repeat)}"]
+    return [*_wrapped(what, room), f"  {one_line(repeat)}"]

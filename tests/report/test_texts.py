@@ -85,6 +85,15 @@ def test_terminal_table_keeps_within_the_width(study, hostile, width):
         assert all(display_width(line) <= width for line in lines if not line.startswith("  windtunnel "))
 
 
+def test_a_narrow_terminal_cuts_no_limit(study):
+    """Reasons and requirements go on in the next line, with every word."""
+    wide, narrow = (report.terminal_table(study, is_colour=False, width=width) for width in (2000, 60))
+
+    for line in wide.splitlines():
+        if line.startswith(("[", "\u2717", "?")):
+            assert line in " ".join(narrow.split())
+
+
 def test_terminal_columns_are_aligned(study):
     """Every verdict of a requirement starts in the same column."""
     lines = report.terminal_table(study, is_colour=False, width=160).splitlines()

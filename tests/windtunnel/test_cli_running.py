@@ -104,12 +104,24 @@ def test_on_a_terminal_there_is_colour_and_a_bar(folder, environment):
     assert "[#" in text
 
 
-def on_a_terminal(arguments, folder, environment):
+@pytest.mark.parametrize("setting", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_on_a_terminal_that_wants_none_there_is_no_colour(folder, environment, setting):
+    """NO_COLOR is what no-color.org says; a dumb terminal has none."""
+    text = on_a_terminal(
+        ["run", "small.scenario.yaml", "--replications", "1", "--workers", "1"], folder, environment, setting
+    )
+
+    assert "\x1b[" not in text
+    assert "INCONCLUSIVE" in text
+
+
+def on_a_terminal(arguments, folder, environment, setting=None):
     parent, child = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "windtunnel", *arguments],
         cwd=folder,
-        env={key: value for key, value in environment.items() if key != "NO_COLOR"},
+        env={key: value for key, value in environment.items() if key not in ("NO_COLOR", "TERM")}
+        | (setting or {}),
         stdin=child,
         stdout=child,
         stderr=child,
