@@ -60,6 +60,7 @@ exit codes:
 LACKING: Final = {
     errno.ENOSPC: "the disk is full: there is no room",
     errno.EDQUOT: "the disk quota is used up: there is no room",
+    errno.EROFS: "the file system is read-only (another folder: --runs DIR): nothing can be kept",
     errno.EMFILE: "this process may open no more files (raise the limit: ulimit -n)",
     errno.ENFILE: "this system may open no more files",
 }

@@ -165,3 +165,25 @@ def replace(folder, old, new):
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system in a namespace of its own")
+@pytest.mark.parametrize(
+    "arguments", [["run", "alarm_drill", "--replications", "1"], ["report"], ["new", "a"]]
+)
+def test_a_read_only_file_system_is_said_in_one_line(arguments, folder, environment):
+    """Somebody stands in the folder of a medium that is mounted read-only."""
+    script = 'mount -t tmpfs -o ro tmpfs "$1" && cd "$1" && shift && exec "$@"'
+    command = [sys.executable, "-m", "windtunnel", *arguments]
+    told = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(folder), *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert told.returncode == 4
+    assert "the file system is read-only" in told.stderr
+    assert "Traceback" not in told.stderr
