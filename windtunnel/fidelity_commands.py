@@ -79,7 +79,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 def fidelity(options: argparse.Namespace) -> int:
     """Simulate, run live, compare, and say it in one line."""
     from scenarios.fidelity.keeping import keep
-    from scenarios.fidelity.page import line, page
+    from scenarios.fidelity.page import line, page, undecided
     from scenarios.fidelity.running import circumstances, compared
     from scenarios.results import encode
     from scenarios.store import write
@@ -95,6 +95,8 @@ def fidelity(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     else:
         print(line(found), flush=True)
+        if left := undecided(found):
+            print(left, flush=True)
     if options.out:
         write(Path(options.out), page(found).encode())
         if not options.json:

@@ -57,6 +57,16 @@ def line(found: Fidelity) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
+def undecided(found: Fidelity) -> str:
+    """What a report that is INCONCLUSIVE leaves open, and what decides it; empty for any other."""
+    if found.comparison.verdict != "INCONCLUSIVE":
+        return ""
+    quantiles = [each for latency in found.comparison.latencies for each in latency.quantiles]
+    left = dict.fromkeys(_level(each) for each in quantiles if each.verdict == "INCONCLUSIVE")
+    what = f"{', '.join(left)} may" if left else "live and simulated may"
+    return f"no defect: {what} agree or differ by more than asked; a longer run decides (--for)"
+
+
 def page(found: Fidelity) -> str:
     """The whole report as one HTML document."""
     written = [

@@ -5,10 +5,11 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec import structs
 
 from scenarios.fidelity.comparison import Tolerance, compare, judge
 from scenarios.fidelity.distances import Estimate
-from scenarios.fidelity.page import line, page
+from scenarios.fidelity.page import line, page, undecided
 from scenarios.fidelity.running import circumstances, compared, lasting, record_virtual
 from scenarios.format.schema import Station
 from scenarios.live import LiveRun, Timeliness
@@ -152,6 +153,22 @@ def test_the_report_is_one_well_formed_page(variant, virtual):
     assert "<script>" not in text
     assert re.search(r"median (\d+) ms live, \1 ms simulated \(0 %\)", line(found))
     assert b'"verdict":"PASS"' in encode(found)
+
+
+def test_what_is_not_decided_is_named_with_what_decides_it(variant, virtual):
+    """The quantiles whose interval reaches beyond what is asked; nothing where all is decided."""
+    comparison = compare(virtual, virtual, Tolerance())
+    (latency,) = comparison.latencies
+    median, *tail = latency.quantiles
+    wide = [structs.replace(median, verdict="INCONCLUSIVE"), *tail]
+    latencies = [structs.replace(latency, quantiles=wide)]
+    unsure = structs.replace(comparison, verdict="INCONCLUSIVE", latencies=latencies)
+    decided, open_ = (
+        circumstances(variant, "alarm_drill", "b", live(virtual), Tolerance(), each)
+        for each in (comparison, unsure)
+    )
+    assert undecided(decided) == ""
+    assert undecided(open_).startswith("no defect: p50 may agree")
 
 
 @pytest.mark.parametrize("text", ["median", "mean=2%", "p99:5%"])
