@@ -131,6 +131,8 @@ def _study(
     if study is None:
         print("interrupted before the first replication was done; nothing to keep", file=sys.stderr)
         return INTERRUPTED
+    if not is_whole:
+        print("interrupted: what follows was measured until then", file=sys.stderr)
     if kept is not None:
         kept.append(study)
     _show(study, archive.folder, options)

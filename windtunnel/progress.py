@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 BAR_CELLS = 28
 REDRAW_S = 0.1
+USUAL_COLUMNS = 80  # of a terminal that does not say how many it has
 REWRITE_S = 0.25
 
 
@@ -60,13 +62,19 @@ class Progress:
         self._drawn = now
         filled = BAR_CELLS * done // max(planned, 1)
         bar = "#" * filled + "." * (BAR_CELLS - filled)
-        text = f"\r[{bar}] {done:>4} {self._unit}  {now - self._started:5.1f} s  {label:<32.32}"
-        print(text, end="", file=self._stream, flush=True)
+        text = f"[{bar}] {done:>4} {self._unit}  {now - self._started:5.1f} s  {label}"
+        self._overwrite(text)
 
     def close(self) -> None:
         """End the bar's line."""
         if self._is_terminal and self._drawn:
-            print("\r" + " " * 90 + "\r", end="", file=self._stream, flush=True)
+            self._overwrite("")
+            print("\r", end="", file=self._stream, flush=True)
+
+    def _overwrite(self, text: str) -> None:
+        """Put a text in place of the line; one that is longer than the line would begin another."""
+        width = (os.get_terminal_size(self._stream.fileno()).columns or USUAL_COLUMNS) - 1
+        print(f"\r{text:<{width}.{width}}", end="", file=self._stream, flush=True)
 
 
 class ProgressFile:

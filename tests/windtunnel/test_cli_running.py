@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -115,8 +116,23 @@ def test_on_a_terminal_that_wants_none_there_is_no_colour(folder, environment, s
     assert "INCONCLUSIVE" in text
 
 
-def on_a_terminal(arguments, folder, environment, setting=None):
+@pytest.mark.parametrize(("columns", "width"), [(40, 39), (0, 79)])
+def test_the_bar_keeps_to_the_line_of_the_terminal(folder, environment, columns, width):
+    """A longer one would begin another line; a terminal that says nothing is taken for a usual one."""
+    text = on_a_terminal(
+        ["run", "small.scenario.yaml", "--replications", "1", "--workers", "1"],
+        folder,
+        environment,
+        columns=columns,
+    )
+
+    drawn = [each for each in text.split("\r") if each.startswith("[#")]
+    assert {len(each) for each in drawn} == {width}
+
+
+def on_a_terminal(arguments, folder, environment, setting=None, columns=0):
     parent, child = pty.openpty()
+    termios.tcsetwinsize(child, (24, columns))
     process = subprocess.Popen(
         [sys.executable, "-m", "windtunnel", *arguments],
         cwd=folder,
@@ -188,6 +204,7 @@ def test_an_interrupt_keeps_what_was_measured(folder, environment, workers):
     assert (process.returncode, "Traceback" in errors) == (130, False)
     assert json.loads(manifest.read_text())["state"] == "interrupted"
     assert "report:" in output
+    assert errors.endswith("interrupted: what follows was measured until then\n")
     wait_for(lambda: not group_exists(process.pid))
 
 
