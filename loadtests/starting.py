@@ -104,12 +104,14 @@ def _watch(process: subprocess.Popen[bytes], progress: Path, screen: TextIO) -> 
     """Show the progress until it ends; whether Ctrl-C or a signal to end came."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        shown_s = time.monotonic()
+        shown_s, shown = time.monotonic(), ""
         while process.poll() is None:
             time.sleep(POLL_S)
             if time.monotonic() - shown_s >= SHOW_EVERY_S and (told := _read(progress)) is not None:
-                shown_s = time.monotonic()
-                print(progress_line(Figures.heard(told["figures"])), file=screen, flush=True)
+                shown_s, line = time.monotonic(), progress_line(Figures.heard(told["figures"]))
+                if line != shown:
+                    print(line, file=screen, flush=True)
+                shown = line
     except KeyboardInterrupt:
         print("ending the load; Ctrl-C again to give up its last messages", file=screen, flush=True)
         process.send_signal(signal.SIGINT)
