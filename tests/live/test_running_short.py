@@ -2,7 +2,6 @@
 
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from scenarios.live import run_live
 from scenarios.shipped import load
 from scenarios.store import write
+from tests.mounts import mounted
 from twin.errors import MissingEnvironmentError
 from twin.live.endpoint import endpoint
 from twin.live.folders import LOCK, PREFIX, new_folder, temporary_folder
@@ -64,18 +64,6 @@ def live(place, port, *before, limit=None):
     )  # fmt: skip
 
 
-def on_a_disk_of(size, place):
-    """A command before ours that gives the results a small disk of their own."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.fail("a small disk needs unshare; install it with: sudo apt-get install -y util-linux")
-    mount = f'mount -t tmpfs -o size={size} none runs && exec "$@"'
-    apart = [unshare, "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
-    if subprocess.run([*apart, "true"], cwd=place, capture_output=True, check=False).returncode:
-        pytest.skip("this machine lets nobody mount")
-    return apart
-
-
 @pytest.mark.parametrize(
     ("size", "is_shown", "sentence"),
     [
@@ -85,7 +73,7 @@ def on_a_disk_of(size, place):
 )
 def test_a_disk_that_is_full_is_one_sentence(place, mosquitto_port, size, is_shown, sentence):
     """Found before the run it does not begin; found after it the results are shown."""
-    done = live(place, mosquitto_port, *on_a_disk_of(size, place))
+    done = live(place, mosquitto_port, *mounted(f"size={size}", "runs", place))
 
     assert done.returncode == 4, done.stderr
     assert sentence in done.stderr.splitlines()[-1]

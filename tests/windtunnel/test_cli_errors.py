@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.mounts import mounted
+
 RUN = ("run", "small.scenario.yaml", "--workers", "1", "--replications", "1")
 
 
@@ -173,10 +175,9 @@ def replace(folder, old, new):
 )
 def test_a_read_only_file_system_is_said_in_one_line(arguments, folder, environment):
     """Somebody stands in the folder of a medium that is mounted read-only."""
-    script = 'mount -t tmpfs -o ro tmpfs "$1" && cd "$1" && shift && exec "$@"'
-    command = [sys.executable, "-m", "windtunnel", *arguments]
     told = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(folder), *command],
+        [*mounted("ro", ".", folder), sys.executable, "-m", "windtunnel", *arguments],
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
