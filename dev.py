@@ -34,7 +34,7 @@ PROGRAMS = {
 }  # program: Debian package
 KAFKA = "tests/sinks/kafka.pom.xml"  # the Kafka that tests hold us against, below .venv/kafka
 NODE_PACKAGES = ("aedes@1.2.0", "ws@8.23.0", "sparkplug-payload@1.0.3")  # below .venv/node, for tests
-NOTHING_SELECTED = 5  # pytest's exit code
+TESTS_FAILED, NOTHING_SELECTED = 1, 5  # pytest's exit codes
 PROCESSES = "4"  # for two cores: half of their time the tests wait
 LOCKS = {"core": "requirements/core.txt", "live": "requirements/live.txt", "dev": "requirements/dev.txt"}
 LIVE_DEMO = ("fidelity", "alarm_drill", "--broker", "embedded", "--for", "30 s")
@@ -160,7 +160,7 @@ def test(python: Path, options: list[str]) -> int:
     codes = set()
     for part in parts:
         codes.add(run(python, "-m", "pytest", *part, *rest))
-        if codes - {0, NOTHING_SELECTED}:
+        if codes - {0, TESTS_FAILED, NOTHING_SELECTED}:
             break
     return max(codes - {NOTHING_SELECTED}, default=NOTHING_SELECTED)
 

@@ -233,6 +233,16 @@ def test_who_is_not_let_in_is_told_why(tmp_path):
 
 
 @pytest.mark.live
+@pytest.mark.parametrize("name", ["mosquitto", "embedded"])
+def test_who_leaves_does_not_cost_the_next_its_connection(name):
+    """The embedded broker may drop who comes while it sees a client off, so a probe leaves when it has."""
+    with subject(name) as found:
+        for _ in range(200):
+            for door in ("plain", "password"):
+                probe(found.doors[door])
+
+
+@pytest.mark.live
 def test_redis_behind_a_url_of_a_broker_is_named(tmp_path):
     """It waits for the end of a line, which a CONNECT has not; only when asked otherwise does it answer."""
     program = shutil.which("redis-server")

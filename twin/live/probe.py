@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import ssl
 import time
@@ -48,20 +49,21 @@ class AnotherProtocolError(CodecError):
 
 def probe(
     endpoint: Endpoint,
-    client_id: str = "windtunnel-probe",
+    client_id: str = "",
     timeout_s: float = TIMEOUT_S,
     *,
     is_new: bool = True,
 ) -> Connack:
     """Connect and disconnect; raise MissingEnvironmentError with one sentence if that cannot be done.
 
+    Without a client id it has a new one each time, so that nobody else who probes takes the session over.
     What listens there without speaking MQTT is asked what else it speaks, if we do not know it (`is_new`).
     """
     limit_s = time.monotonic() + timeout_s
     try:
         stream = Stream(endpoint.speaking(endpoint.version), timeout_s)
         try:
-            return _ask(endpoint, stream, client_id, limit_s)
+            return _ask(endpoint, stream, client_id or f"wtprobe{secrets.token_hex(4)}", limit_s)
         finally:
             stream.close()
     except (OSError, CodecError) as error:
@@ -120,7 +122,7 @@ def _ask(endpoint: Endpoint, stream: Stream, client_id: str, limit_s: float) -> 
     if connack.return_code != ACCEPTED:
         said = REFUSALS.get(connack.return_code, f"it answers with code {connack.return_code}")
         raise _failed(endpoint, said)
-    stream.send(encode(Message("", kind="disconnect", properties=spoken(endpoint.version))))
+    stream.leave(encode(Message("", kind="disconnect", properties=spoken(endpoint.version))))
     return connack
 
 

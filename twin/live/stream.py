@@ -10,7 +10,8 @@ from typing import Final
 
 from twin.live.endpoint import Endpoint
 from twin.live.websocket import WebSocket
-from twin.live.wires import tls_of
+from twin.live.wires import LEAVE_S, tls_of
+from twin.mqtt.codec import CodecError
 
 RECEIVE_BYTES: Final = 65_536
 SEND_S: Final = 10.0
@@ -55,6 +56,19 @@ class Stream:
             if found or not data or (self._web is not None and self._web.is_closed):
                 return found
         return None
+
+    def leave(self, goodbye: bytes) -> None:
+        """Send the DISCONNECT, and close when the broker has; never raises, and takes `LEAVE_S` at most.
+
+        Why wait: see `twin.live.wires.LEAVE_S`.
+        """
+        until_s = time.monotonic() + LEAVE_S
+        with suppress(OSError, CodecError):
+            self.send(goodbye)
+            self._sock.shutdown(socket.SHUT_WR)
+            while self.receive(until_s - time.monotonic()):
+                pass
+        self.close()
 
     def close(self) -> None:
         """Close without a word of MQTT."""

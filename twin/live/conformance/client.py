@@ -126,8 +126,8 @@ class Client:
         said = spoken(self.version)
         if said is not None:
             said = Properties(reason_code, session_expiry_s=session_expiry_s)
-        with suppress(Failed):
-            self.send(Message("", kind="disconnect", properties=said))
+        if self._stream is not None:
+            self._stream.leave(encode(Message("", kind="disconnect", properties=said)))
         self.cut()
 
     def cut(self) -> None:
