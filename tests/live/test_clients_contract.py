@@ -10,6 +10,7 @@ import pytest
 from twin.live.endpoint import Endpoint
 from twin.live.wires import tls_of
 from twin.mqtt.codec import Credentials
+from twin.mqtt.fleet.connections import DISCONNECTED
 from twin.mqtt.fleet.device import Phase
 from twin.mqtt.packets import Will
 from twin.service.authority import Authority, write
@@ -341,6 +342,10 @@ def test_messages_go_over_tls_with_a_client_certificate(talk_to, tls_broker, ver
     talk.until(lambda: len(talk.payloads(listener.client_id)) == 3)
 
     assert talk.payloads(listener.client_id) == [b"small", b"x" * 300_000, b"last"]
+    for device in (listener, speaker):
+        talk.engine.disconnect(device)
+    talk.until(lambda: len(talk.closed) == 2)
+    assert {reason for _, reason in talk.closed} == {DISCONNECTED}
 
 
 def test_without_a_certificate_nobody_comes_in(talk_to, tls_broker):

@@ -65,7 +65,6 @@ class Stream:
         until_s = time.monotonic() + LEAVE_S
         with suppress(OSError, CodecError):
             self.send(goodbye)
-            self._sock.shutdown(socket.SHUT_WR)
             while self.receive(until_s - time.monotonic()):
                 pass
         self.close()

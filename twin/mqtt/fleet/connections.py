@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from _socket import SHUT_RDWR, SHUT_WR, SO_ERROR, SOL_SOCKET
+from _socket import SHUT_RDWR, SO_ERROR, SOL_SOCKET
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +36,8 @@ second (measured with mosquitto: 200 stall, 80 do not)."""
 RECEIVE_BYTES: Final = 16_384
 CHOKED_BYTES: Final = 1_048_576
 LEAVE_S: Final = 1.0
+"""So long a connection stays at most after its DISCONNECT until the broker closes it; not shut for writing before,
+for the same reason as in `twin.live.wires`."""
 LONGEST_DOUBLING: Final = 30
 SYN_CLASSES: Final = ((14.5, "+15 s"), (6.5, "+7 s"), (2.5, "+3 s"), (0.9, "+1 s"))
 CLOSED: Final = "closed by the broker"
@@ -114,7 +116,6 @@ class Connections:
             self._write(device, farewell(device))
             device.phase = Phase.LEAVING
             self.timers.set(device, self._clock() + LEAVE_S)
-            self._finish_writing(device)
         elif device.phase is not Phase.LEAVING:
             self.end(device, DISCONNECTED)
 
@@ -263,7 +264,7 @@ class Connections:
         device.last_received_s = self.sessions.now = self._clock()
         device.is_pinging = False
         if not data:
-            self.end(device, DISCONNECTED if device.phase is Phase.LEAVING else CLOSED)
+            self.end(device, CLOSED)
         elif device.phase is Phase.SECURING:
             self._secure(device, data)
         else:
@@ -324,19 +325,14 @@ class Connections:
         if not device.unsent:
             device.unsent = None
             self._poller.modify(device.descriptor, IN)
-            self._finish_writing(device)
         self.sessions.now = self._clock()
         self.sessions.drain(device)
-
-    def _finish_writing(self, device: Device) -> None:
-        """Whoever leaves says so to TCP too, and waits for the broker to do the same."""
-        if device.phase is Phase.LEAVING and device.unsent is None:
-            with suppress(OSError):
-                device.socket.shutdown(SHUT_WR)
 
     def end(self, device: Device, reason: str) -> None:
         """The connection is over; who wants to be connected comes back after a while."""
         was, profile = device.phase, device.profile
+        if was is Phase.LEAVING:  # however the broker closes
+            reason = DISCONNECTED
         if was in {Phase.CONNECTING, Phase.SECURING, Phase.GREETING}:
             self._connecting_count -= 1
         elif was in {Phase.UP, Phase.LEAVING}:
