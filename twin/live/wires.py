@@ -41,9 +41,9 @@ QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 """Acknowledge at once: a broker that leaves Nagle's algorithm on holds a packet until we do, and Linux takes
 40 ms for it (the embedded broker: 21 ms a message on average). To be set again after each read."""
 LEAVE_S: Final = 1.0
-"""So long a connection stays at most after its DISCONNECT until the broker closes it. It is neither closed nor
-shut for writing before: the embedded broker that reads the end beside a DISCONNECT sees its client off twice, and
-the second time drops who has come meanwhile by another of its ports (measured: 1 of 10)."""
+"""So long a connection stays at most after its DISCONNECT until the broker closes it. It is neither closed
+nor shut for writing before: the embedded broker that reads the end beside a DISCONNECT sees its client off
+twice, and the second time drops who has come meanwhile by another of its ports (measured: 1 of 10)."""
 CLOSED: Final = "closed"
 AGAIN: Final = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

@@ -36,8 +36,8 @@ second (measured with mosquitto: 200 stall, 80 do not)."""
 RECEIVE_BYTES: Final = 16_384
 CHOKED_BYTES: Final = 1_048_576
 LEAVE_S: Final = 1.0
-"""So long a connection stays at most after its DISCONNECT until the broker closes it; not shut for writing before,
-for the same reason as in `twin.live.wires`."""
+"""So long a connection stays at most after its DISCONNECT until the broker closes it; it is not shut for
+writing before, for the same reason as in `twin.live.wires`."""
 LONGEST_DOUBLING: Final = 30
 SYN_CLASSES: Final = ((14.5, "+15 s"), (6.5, "+7 s"), (2.5, "+3 s"), (0.9, "+1 s"))
 CLOSED: Final = "closed by the broker"
