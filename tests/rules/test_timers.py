@@ -77,6 +77,42 @@ def test_for_with_cooldown_repeats_while_the_condition_holds(rules):
     assert times(bench.say(13, **HOT)) == [(13, "fired")]
 
 
+def test_what_holds_by_the_end_of_the_cooldown_fires_then(rules):
+    """A device that speaks of changes only says nothing more; what is over by then does not fire."""
+    bench = rules("FOR 2s COOLDOWN 30s THEN ALARM MAJOR 'hot' CLEAR WHEN temp < 45")
+    bench.say(0, **HOT)
+    assert times(bench.say(3, **COLD)) == [(2.0, "fired"), (3, "cleared")]
+    assert bench.say(4, **HOT) == bench.say(10, **HOT) == []
+    assert times(bench.wait(100)) == [(32.0, "fired")]
+    assert times(bench.say(101, **COLD)) == [(101, "cleared")]
+    bench.say(102, **HOT)
+    assert times(bench.wait(105)) == [(104.0, "fired")]
+    bench.say(106, **COLD)
+    bench.say(107, **HOT)
+    assert bench.wait(110) == bench.say(120, temp=50) == bench.wait(200) == []
+
+
+def test_who_falls_silent_during_the_cooldown_is_missed_when_it_is_over(rules):
+    """Nothing else would ever say so; who speaks before that is not missed."""
+    bench = rules("ABSENT FOR 10s COOLDOWN 60s")
+    bench.say(0, **HOT)
+    assert times(bench.say(12, **HOT)) == [(10.0, "fired"), (12, "cleared")]
+    assert times(bench.wait(100)) == [(70.0, "fired")]
+    assert times(bench.say(101, **HOT)) == [(101, "cleared")]
+    assert bench.say(128, **HOT) == []
+    assert times(bench.wait(300)) == [(138.0, "fired")]
+
+
+def test_who_falls_silent_again_before_it_is_over_stays_missed(rules):
+    """One word of a device does not clear what asks for a minute without alarm."""
+    bench = rules("ABSENT FOR 10s THEN ALARM MAJOR 'silent' CLEAR WHEN temp > 0 FOR 60s")
+    bench.say(0, **HOT)
+    assert times(bench.say(20, **HOT)) == [(10.0, "fired")]
+    assert bench.wait(200) == bench.say(201, **HOT) == []
+    assert [bench.say(at_s, **HOT) for at_s in range(208, 260, 9)] == [[]] * 6
+    assert times(bench.wait(262)) == [(261.0, "cleared")]
+
+
 def test_a_state_is_forgotten_when_nothing_is_left_of_it(rules):
     """After the cool-down no record remains."""
     bench = rules("COOLDOWN 10s")
@@ -132,7 +168,17 @@ def test_absent_fires_when_a_device_falls_silent(rules):
     assert times(bench.wait(99999)) == [(11701.0, "fired")]
 
 
-@pytest.mark.parametrize("clauses", ["FOR 2s", "COOLDOWN 9s", "ABSENT FOR 3s", "FOR 1s COOLDOWN 2s"])
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "FOR 2s",
+        "COOLDOWN 9s",
+        "ABSENT FOR 3s",
+        "FOR 1s COOLDOWN 2s",
+        "FOR 1s COOLDOWN 9s",
+        "ABSENT FOR 3s COOLDOWN 9s",
+    ],
+)
 def test_timers_survive_a_restart(rules, clauses):
     """The state goes through the JSON of the journal and on from there."""
     whole, cut = rules(clauses), rules(clauses)

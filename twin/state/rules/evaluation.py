@@ -25,7 +25,7 @@ class RuleState(Record, frozen=True, kw_only=True, gc=False):
     """What one rule knows about one device; times in seconds of the engine's clock, None: not running.
 
     `since_s`: the condition holds since then; `is_held`: for long enough; `is_active`: fired, not cleared;
-    `seen_s`: for ABSENT; `panes`, `boundary`, `ticks`, `close_s`: the window; `last`: the message of which
+    `is_waiting`: to fire when it has cooled down; `seen_s`: for ABSENT; `panes`, `boundary`, `ticks`, `close_s`: the window; `last`: the message of which
     a timer will speak; `raised`: alarms to be cleared; `digest`: of the rule's text, as the state of another
     text is worth nothing.
     """
@@ -35,6 +35,7 @@ class RuleState(Record, frozen=True, kw_only=True, gc=False):
     is_held: bool = False
     cooldown_until_s: float | None = None
     is_active: bool = False
+    is_waiting: bool = False
     clear_since_s: float | None = None
     seen_s: float | None = None
     panes: tuple[Pane, ...] = ()
@@ -56,6 +57,7 @@ class Partition:
     is_held: bool = False
     cooldown_until_s: float | None = None
     is_active: bool = False
+    is_waiting: bool = False
     clear_since_s: float | None = None
     seen_s: float | None = None
     kept: Kept = NOTHING
@@ -75,6 +77,7 @@ class Partition:
         if state is not None and state.digest == rule.digest:
             found.since_s, found.is_held = state.since_s, state.is_held
             found.cooldown_until_s, found.is_active = state.cooldown_until_s, state.is_active
+            found.is_waiting = state.is_waiting
             found.clear_since_s, found.seen_s = state.clear_since_s, state.seen_s
             due_s = math.inf if state.close_s is None else state.close_s
             found.kept = Kept(state.panes, state.boundary, state.ticks, due_s)
@@ -95,6 +98,7 @@ class Partition:
             is_held=self.is_held,
             cooldown_until_s=self.cooldown_until_s,
             is_active=self.is_active,
+            is_waiting=self.is_waiting,
             clear_since_s=self.clear_since_s,
             seen_s=self.seen_s,
             panes=self.kept.panes,
@@ -139,14 +143,16 @@ class Partition:
                 self._window_ends(due_s)
             case "held":
                 self.is_held = True
-                self._try(due_s)
+                self._try(due_s, waits=True)
             case "absent":
-                self.seen_s = None
-                self._try(due_s)
+                self.seen_s = self.clear_since_s = None  # silent again: nothing is over
+                self._try(due_s, waits=True)
             case "clear":
                 self._clear(due_s)
             case "cooldown":
                 self.cooldown_until_s = None
+                if self.is_waiting:
+                    self._try(due_s)
 
     def _window_ends(self, due_s: float) -> None:
         rule = self.rule.rule
@@ -181,7 +187,7 @@ class Partition:
         if where is not True:
             return
         self.last = self._short(seen)
-        self.seen_s = seen.at_s
+        self.seen_s, self.is_waiting = seen.at_s, False
         if self.is_active and self.rule.clear is None:
             self._clear(seen.at_s)
         elif self.is_active:
@@ -203,7 +209,7 @@ class Partition:
             if self.is_held:
                 self._try(seen.at_s)
         elif outcome is False:
-            self.since_s, self.is_held = None, False
+            self.since_s, self.is_held, self.is_waiting = None, False, False
             if self.rule.clear is None:
                 self.is_active = False
 
@@ -257,13 +263,15 @@ class Partition:
 
     # firing and clearing ----------------------------------------------------------------------------------
 
-    def _try(self, at_s: float, results: tuple[Any, ...] = ()) -> None:
-        """Fire, unless the rule has fired for this already or is cooling down."""
+    def _try(self, at_s: float, results: tuple[Any, ...] = (), *, waits: bool = False) -> None:
+        """Fire, unless the rule has fired for this already or is cooling down; the clock may wait for that."""
         if self.last is None or (self.is_active and not self.rule.may_repeat):
             return
         if self.cooldown_until_s is not None and at_s < self.cooldown_until_s:
             self.suppressed_count += 1
+            self.is_waiting |= waits and not self.is_active
             return
+        self.is_waiting = False
         cooldown_s = self.rule.rule.cooldown_s
         self.cooldown_until_s = None if cooldown_s is None else at_s + cooldown_s
         self.is_active = self.rule.is_latched
@@ -288,7 +296,7 @@ class Partition:
             self.clear_since_s = None
 
     def _clear(self, at_s: float) -> None:
-        self.clear_since_s, self.since_s, self.is_held = None, None, False
+        self.clear_since_s, self.since_s, self.is_held, self.is_waiting = None, None, False, False
         was_active, self.is_active = self.is_active, False
         raised, self.raised = self.raised, ()
         if was_active and self.last is not None:
