@@ -1,8 +1,8 @@
 """What an observed case differs in from the expected one, field by field.
 
 A member that a case names must be exactly as named. A document that names its `timestamp` is complete and
-must have nothing else, but for the answer to a get, which is complete if it names its `metadata` too. A case
-says time as 100, 101, ... for the given operations, 200 for its own and 300 for the last get.
+must have nothing else; one that always has `metadata` is complete if it names that too. A case says time as
+100, 101, ... for the given operations, 200 for its own and 300 for the last get.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from twin.state.shadow.trees import is_same
 Verdict: TypeAlias = Literal["ok", "text differs", "FAILED", "no answer"]
 MISSING: Final = object()
 LONGEST_SAID: Final = 120
+WITH_METADATA: Final = frozenset({"update/accepted", "update/delta", "get/accepted"})
 
 
 class Difference(NamedTuple):
@@ -161,7 +162,7 @@ def _document(topic: str, expected: Tree, payload: bytes, clock: Clock) -> Itera
         return
     for key, value in expected.items():
         yield from _member(f"{topic}.{key}", key, value, actual.get(key, MISSING), clock)
-    is_complete = "timestamp" in expected and (topic != "get/accepted" or "metadata" in expected)
+    is_complete = "timestamp" in expected and ("metadata" in expected or topic not in WITH_METADATA)
     if is_complete:
         for key in actual.keys() - expected.keys():
             yield Difference(f"{topic}.{key}", "nothing", _said(actual[key]))

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from twin.message import Message
-from twin.state.records import Transaction
+from twin.state.records import Records, Transaction
 from twin.state.registry.access import may
 from twin.state.registry.certificates import TRANSITIONS, Certificate, check_transition
 from twin.state.registry.issuing import SimulatedIssuer
@@ -261,6 +261,38 @@ def test_an_awaited_device_that_the_template_refuses_is_audited(twins):
 
     assert transaction.changes[-1].entry["decision"] == "refused"
     assert "may not be provisioned" in transaction.changes[-1].entry["reason"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"thing": ""}, "thing name ''"),
+        ({"thing": "gate {SerialNumber}"}, "thing name 'gate x'"),
+        ({"thing": "gate-{SerialNumber"}, "written {Name}"),
+        ({"type": "boom_gaet"}, "boom_gate"),
+        ({"tags": ["a b"]}, "tag 'a b'"),
+        ({"site": "{Site}", "registers_on_connect": True}, "sends no 'Site'"),
+    ],
+)
+def test_a_template_that_no_device_could_use_is_refused(fields, reason):
+    """Whoever writes it hears so, and not each device in the field."""
+    provisioning = Provisioning(registry=Registry(frozenset({"boom_gate"})))
+    template = msgspec.convert({"name": "gates", "type": "boom_gate", **fields}, Template)
+    with pytest.raises(RegistryError) as caught:
+        provisioning.put_template(template, Transaction(Records(), 0.0))
+    assert caught.value.code == 400
+    assert reason in str(caught.value)
+
+
+def test_a_thing_that_is_gone_takes_its_certificates_along(twins):
+    """The next thing of its name is another device; nobody else's certificate is touched."""
+    transaction = Transaction(twins.records, 100.0)
+    for name, thing in (("one", "gate-1"), ("two", "gate-1"), ("three", "gate-2")):
+        PROVISIONING.admit(SimulatedIssuer().issue(None, name, 0.0, 1e6), "ACTIVE", transaction, thing=thing)
+    PROVISIONING.forget_thing("gate-1", transaction, by="ada")
+    PROVISIONING.forget_thing("gate-1", transaction, by="ada")
+    states = {each.common_name: each.state for each in twins.records.of("certificate").values()}
+    assert states == {"claim": "CLAIM", "one": "REVOKED", "two": "REVOKED", "three": "ACTIVE"}
 
 
 def test_keys_are_not_sent_where_others_could_hear_them(twins):

@@ -77,6 +77,15 @@ def test_a_service_that_says_more_is_found(monkeypatch):
     assert results["S15"].verdict == "ok", "a document without its timestamp is not complete"
 
 
+def test_a_document_that_leaves_its_metadata_out_names_a_part(tmp_path):
+    """Accepted always has metadata, so a case that does not name it cannot mean the whole document."""
+    update = {"op": "update", "payload": {"state": {"desired": {"a": 1}}, "clientToken": "t"}}
+    accepted = {"state": {"desired": {"a": 1}}, "version": 1, "timestamp": 200}
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps([{"id": "A", "when": update, "then": {"update/accepted": accepted}}]))
+    assert [each.verdict for each in run_engine(read_cases(path))] == ["ok"]
+
+
 def test_a_silent_service_is_found():
     """A document that does not come is a difference; one that comes twice too."""
     case = CASES[0]

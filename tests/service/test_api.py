@@ -283,6 +283,7 @@ def test_a_thing_is_registered_found_changed_and_removed(admin):
     changed = admin.patch("/v1/things/pump-1", params={"version": 1}, json={"attributes": {"maker": "acme"}})
     late = admin.patch("/v1/things/pump-1", params={"version": 1}, json={"bay": "B1"})
     admin.post("/v1/things", json={"name": "tank-1"}).raise_for_status()
+    admin.post("/v1/certificates", json={"thing": "pump-1"}).raise_for_status()
     admin.put("/v1/graph/pump-1/feeds/tank-1").raise_for_status()
     graph = admin.get("/v1/graph").json()
     history = admin.get("/v1/things/pump-1/history", params={"kind": "thing"}).json()["entries"]
@@ -293,6 +294,10 @@ def test_a_thing_is_registered_found_changed_and_removed(admin):
     assert {"source": "pump-1", "target": "tank-1", "kind": "feeds"} in graph["links"]
     assert [entry["record"].get("version", 1) for entry in history] == [1, 2]
     assert admin.get("/v1/things/pump-1").status_code == 404
+    admin.post("/v1/things", json={"name": "pump-1", "site": "home"}).raise_for_status()
+    certificates = admin.get("/v1/certificates", params={"thing": "pump-1"}).json()["certificates"]
+    assert [each["state"] for each in certificates] == ["REVOKED"], "another pump of that name"
+    admin.delete("/v1/things/pump-1").raise_for_status()
 
 
 def test_a_command_is_given_and_followed(admin):

@@ -13,6 +13,7 @@ from twin.service.tokens import Token
 from twin.state.jobs import Jobs
 from twin.state.journal import Entry, Wanted, sequence_at
 from twin.state.records import Transaction
+from twin.state.registry.provisioning import Provisioning
 from twin.state.registry.registry import Registry
 from twin.state.registry.relations import affected, graph
 from twin.state.registry.search import search
@@ -30,6 +31,7 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     router, registry = routes("/v1", "things"), component(service.twins, Registry)
     viewer, admin = callers.at_least("viewer"), callers.at_least("admin")
     ages, jobs = TypeAges(component(service.twins, TelemetryKeeper).types), component(service.twins, Jobs)
+    provisioning = component(service.twins, Provisioning)
 
     @router.get("/things", response_class=Json)
     async def find_things(
@@ -72,11 +74,12 @@ def thing_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def remove_thing(
         thing: str, caller: Annotated[Token, Depends(admin)], version: Version = None
     ) -> Json:
-        """Forget the thing, its relationships and its jobs; its certificates hold no longer."""
+        """Forget the thing, its relationships and its jobs; its certificates are revoked."""
 
         def forget(transaction: Transaction) -> None:
             registry.remove(thing, transaction, version=version, by=caller.name)
             jobs.forget_thing(thing, transaction)
+            provisioning.forget_thing(thing, transaction, by=caller.name)
 
         await kept(service.change(forget))
         return Json({"removed": thing})

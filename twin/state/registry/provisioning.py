@@ -24,7 +24,7 @@ from twin.message import Message
 from twin.state.records import Record, Transaction, Tree
 from twin.state.registry.access import awaited
 from twin.state.registry.audit import LONGEST_TEXT, Entry, administered, audit
-from twin.state.registry.certificates import CERTIFICATE, Certificate, State, check_transition
+from twin.state.registry.certificates import CERTIFICATE, TRANSITIONS, Certificate, State, check_transition
 from twin.state.registry.issuing import YEAR_S, Issued, Issuer, SimulatedIssuer
 from twin.state.registry.registry import Registry
 from twin.state.registry.things import THING, RegistryError, Thing, check_word, unknown
@@ -37,6 +37,7 @@ OVERLAP_S: Final = 86_400.0
 MOST_PENDING: Final = 10_000
 LARGEST_REQUEST_BYTES: Final = 16_384
 SERIAL_NUMBER: Final = "SerialNumber"
+COMMON_NAME: Final = "CommonName"
 
 CREATE: Final = "$aws/certificates/create/json"
 CREATE_FROM_CSR: Final = "$aws/certificates/create-from-csr/json"
@@ -183,8 +184,9 @@ class Provisioning:
     # what the service asks -------------------------------------------------------------------------------
 
     def put_template(self, template: Template, transaction: Transaction, *, by: str = "service") -> Template:
-        """Make a template or change it. Raises RegistryError 400 for a bad name."""
+        """Make a template or change it. Raises RegistryError 400 for one that no device could use."""
         check_word(template.name, "template")
+        self._check_template(template)
         known: Template | None = transaction.records.get(TEMPLATE, template.name)
         kept = template if known is None else replace(template, version=known.version + 1)
         transaction.put(TEMPLATE, template.name, kept)
@@ -262,7 +264,7 @@ class Provisioning:
         known: Certificate | None = transaction.records.get(CERTIFICATE, issued.fingerprint)
         if known is not None and known.state != "PENDING_ACTIVATION":
             raise RegistryError(409, f"certificate {issued.fingerprint[:12]} is {known.state} already")
-        parameters = {"CommonName": issued.common_name, SERIAL_NUMBER: issued.serial}
+        parameters = {COMMON_NAME: issued.common_name, SERIAL_NUMBER: issued.serial}
         thing = self._made(template, parameters, transaction)
         certificate = known or self.admit(issued, "PENDING_ACTIVATION", transaction)
         self._bind(certificate, thing.name, template.name, transaction)
@@ -288,6 +290,12 @@ class Provisioning:
         check_transition(certificate, state)
         return self._move(certificate, state, transaction, by)
 
+    def forget_thing(self, thing: str, transaction: Transaction, *, by: str = "service") -> None:
+        """A thing is gone: its certificates are revoked, or they would be good for the next of its name."""
+        for each in list(transaction.records.of(CERTIFICATE).values()):
+            if each.thing == thing and "REVOKED" in TRANSITIONS[each.state]:
+                self._move(each, "REVOKED", transaction, by)
+
     # steps -----------------------------------------------------------------------------------------------
 
     def _issued(self, csr: str | None, transaction: Transaction) -> Issued:
@@ -301,27 +309,29 @@ class Provisioning:
         transaction.put(COUNTER, "", Counter(count=count))
         return issued
 
+    def _check_template(self, template: Template) -> None:
+        """Make a thing of it whose parameters are as plain as can be."""
+        texts = (template.thing, template.type, template.site, template.level, *template.tags)
+        texts = (*texts, *template.groups, *template.attributes.values())
+        stray = next((each for each in texts if set("{}") & set(_PARAMETER.sub("", each))), None)
+        if stray is not None:
+            what = f"template {template.name!r}: {stray!r}: a parameter is written {{Name}}"
+            raise RegistryError(400, what)
+        names = {name: "x" for each in texts for name in _PARAMETER.findall(each)}
+        missing = next((each for each in names if each not in (COMMON_NAME, SERIAL_NUMBER)), None)
+        if template.registers_on_connect and missing is not None:
+            what = f"template {template.name!r}: who is registered on connection sends no {missing!r}"
+            raise RegistryError(400, f"{what}; there are {COMMON_NAME} and {SERIAL_NUMBER}")
+        thing = _filled(template, names)
+        self.registry.check(replace(thing, type="") if _PARAMETER.search(template.type) else thing)
+
     def _made(self, template: Template, parameters: Mapping[str, str], transaction: Transaction) -> Thing:
         """The thing of a template: registered, or there already if the template replaces certificates."""
         serial = parameters.get(SERIAL_NUMBER, "")
         if template.serials and serial not in template.serials:
             raise RegistryError(403, f"serial number {serial[:64]!r} may not be provisioned")
 
-        def fill(text: str) -> str:
-            missing = [name for name in _PARAMETER.findall(text) if name not in parameters]
-            if missing:
-                raise RegistryError(400, f"template {template.name!r} needs the parameter {missing[0]!r}")
-            return _PARAMETER.sub(lambda found: parameters[found[1]], text)
-
-        thing = Thing(
-            name=fill(template.thing),
-            type=fill(template.type),
-            site=fill(template.site),
-            level=fill(template.level),
-            tags=tuple(map(fill, template.tags)),
-            groups=tuple(map(fill, template.groups)),
-            attributes={key: fill(value) for key, value in template.attributes.items()},
-        )
+        thing = _filled(template, parameters)
         known: Thing | None = transaction.records.get(THING, thing.name)
         if known is not None and template.replaces:
             return known
@@ -360,6 +370,26 @@ class Provisioning:
         what = f"certificate {certificate.fingerprint[:12]}"
         administered(transaction, by, "set state", what, f"{certificate.state} -> {state}")
         return moved
+
+
+def _filled(template: Template, parameters: Mapping[str, str]) -> Thing:
+    """The thing of a template with these parameters; RegistryError 400 if one is missing."""
+
+    def fill(text: str) -> str:
+        missing = [name for name in _PARAMETER.findall(text) if name not in parameters]
+        if missing:
+            raise RegistryError(400, f"template {template.name!r} needs the parameter {missing[0]!r}")
+        return _PARAMETER.sub(lambda found: parameters[found[1]], text)
+
+    return Thing(
+        name=fill(template.thing),
+        type=fill(template.type),
+        site=fill(template.site),
+        level=fill(template.level),
+        tags=tuple(map(fill, template.tags)),
+        groups=tuple(map(fill, template.groups)),
+        attributes={key: fill(value) for key, value in template.attributes.items()},
+    )
 
 
 def _asked(payload: bytes) -> Tree:

@@ -61,7 +61,7 @@ class Registry:
 
     def register(self, thing: Thing, transaction: Transaction, *, by: str = "service") -> Thing:
         """Take a new thing in. Raises RegistryError: 400 for what cannot be kept, 409 if it is known."""
-        self._check(thing)
+        self.check(thing)
         if transaction.records.get(THING, thing.name) is not None:
             raise RegistryError(409, f"thing {thing.name!r} is registered already")
         if len(transaction.records.of(THING)) >= MOST_THINGS:
@@ -114,7 +114,7 @@ class Registry:
             changed = msgspec.convert({**msgspec.to_builtins(thing), **values, **stamped}, Thing)
         except msgspec.ValidationError as error:
             raise RegistryError(400, f"thing {name!r}: {error}") from error
-        self._check(changed)
+        self.check(changed)
         transaction.put(THING, name, changed)
         administered(transaction, by, "change", f"thing {name}", ", ".join(sorted(changes)))
         return changed
@@ -130,7 +130,8 @@ class Registry:
         transaction.remove(THING, name)
         administered(transaction, by, "remove", f"thing {name}")
 
-    def _check(self, thing: Thing) -> None:
+    def check(self, thing: Thing) -> None:
+        """Raise RegistryError 400 for a thing that cannot be kept."""
         check_thing(thing)
         if self.types and thing.type and thing.type not in self.types:
             raise RegistryError(400, f"thing {thing.name!r}: {unknown('type', thing.type, self.types)}")

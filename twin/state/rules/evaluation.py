@@ -25,9 +25,9 @@ class RuleState(Record, frozen=True, kw_only=True, gc=False):
     """What one rule knows about one device; times in seconds of the engine's clock, None: not running.
 
     `since_s`: the condition holds since then; `is_held`: for long enough; `is_active`: fired, not cleared;
-    `is_waiting`: to fire when it has cooled down; `seen_s`: for ABSENT; `panes`, `boundary`, `ticks`, `close_s`: the window; `last`: the message of which
-    a timer will speak; `raised`: alarms to be cleared; `digest`: of the rule's text, as the state of another
-    text is worth nothing.
+    `is_waiting`: to fire when it has cooled down; `seen_s`: for ABSENT; `panes`, `boundary`, `ticks`,
+    `close_s`: the window; `last`: the message of which a timer will speak; `raised`: alarms to be cleared;
+    `digest`: of the rule's text, as the state of another text is worth nothing.
     """
 
     digest: str = ""
@@ -264,7 +264,7 @@ class Partition:
     # firing and clearing ----------------------------------------------------------------------------------
 
     def _try(self, at_s: float, results: tuple[Any, ...] = (), *, waits: bool = False) -> None:
-        """Fire, unless the rule has fired for this already or is cooling down; the clock may wait for that."""
+        """Fire, unless the rule has fired for this already or is cooling down, which the clock waits for."""
         if self.last is None or (self.is_active and not self.rule.may_repeat):
             return
         if self.cooldown_until_s is not None and at_s < self.cooldown_until_s:
