@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 from twin.errors import InputError, MissingEnvironmentError, WindtunnelError
 from windtunnel import __version__
 from windtunnel.examples import EXAMPLES
+from windtunnel.overview import HELP, asked, overview
 
 MET, FAILED, INVALID, INCONCLUSIVE, MISSING, INTERRUPTED = 0, 1, 2, 3, 4, 130
 LARGEST_SEED = 2**62  # far below the format's limit: every replication adds one
@@ -51,6 +52,7 @@ first steps:
   windtunnel new my_site                   a small scenario of your own to start from
   windtunnel validate my_site.scenario.yaml
   windtunnel run my_site.scenario.yaml     simulate every variant, judge every requirement
+  windtunnel help run                      the options of a command, with examples
 
 exit codes:
   0 met, 1 requirement failed, 2 invalid input, 3 inconclusive, 4 environment missing, 130 interrupted
@@ -71,7 +73,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     if not arguments:
         parser().print_help(sys.stderr)
         return INVALID
-    options = _parsed(arguments)
+    options = _parsed(asked(arguments))
     module = import_module(getattr(options, "module", "windtunnel.commands"))
     try:
         return int(getattr(module, options.command.replace("-", "_"))(options))
@@ -138,19 +140,39 @@ def _in_a_clone(message: str) -> str:
 class Parser(argparse.ArgumentParser):
     """One that says which word is nearest to a wrong one."""
 
+    known_words: tuple[str, ...] = ()
+    """Words that are understood beside the choices."""
+    choices_stand_in = ""
+    """Where the choices stand, if they are too many for one message."""
+
     def error(self, message: str) -> NoReturn:
         """As argparse does it, with the nearest choice."""
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message)
         known = re.findall(r"[\w-]+", found[2]) if found else []
+        known += self.known_words
         advice = _did_you_mean(found[1], known) if found else ""
+        if found and self.choices_stand_in:
+            advice = advice or f"; {self.choices_stand_in}"
         if advice:
             message = message[: message.index(" (choose from")]
         super().error(message + advice)
 
 
+class Top(Parser):
+    """The parser of all commands, which groups them in its help."""
+
+    known_words = (HELP,)
+    choices_stand_in = "`windtunnel --help` lists the commands"
+    commands: Commands[argparse.ArgumentParser]
+
+    def format_help(self) -> str:
+        """By what a person wants to do."""
+        return overview(self, self.commands)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top: argparse.ArgumentParser = Parser(
+    top = Top(
         prog="windtunnel",
         description="A wind tunnel for IoT systems: describe a system once, simulate, judge, report.",
         epilog=EPILOG,
@@ -158,7 +180,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"windtunnel {__version__}")
 
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    form: type[argparse.ArgumentParser] = Parser
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=form)
+    top.commands = commands
     _add_running(commands)
     _add_writing(commands)
     _add_results(commands)

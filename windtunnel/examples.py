@@ -1,4 +1,4 @@
-"""What `--help` shows below the options of the commands that have no module of their own."""
+"""What `--help` shows below the options of the commands whose module has no examples of its own."""
 
 from __future__ import annotations
 
@@ -91,5 +91,40 @@ examples:
   windtunnel topology show my_site.scenario.yaml
   windtunnel topology export my_site.scenario.yaml --out my_site.mmd    Mermaid, for a README
   windtunnel topology import network.graphml --out network.json
+""",
+    "device": """\
+examples:
+  windtunnel serve                                             in another terminal
+  windtunnel device add gate-1 --type boom_gate                its files, and a line to try them with
+  windtunnel device rotate gate-1                              a further certificate before the first ends
+  windtunnel device revoke gate-1                              stolen or scrapped: none holds any longer
+""",
+    "token": """\
+examples:
+  windtunnel token new --role viewer --name dashboard          one who reads; the token is printed once
+  windtunnel token new --role device --thing gate-1            for the shadows of one thing
+  windtunnel token list
+  windtunnel token revoke dashboard
+
+The first one, of an admin, is in admin.token in the service's folder.
+""",
+    "broker": """\
+examples:
+  windtunnel broker check embedded --quick                     the one that comes along, in seconds
+  windtunnel broker check mqtt://broker.example                one that runs, in both versions
+""",
+    "control": """\
+examples:
+  windtunnel watch alarm_drill                                 in another terminal, then:
+  windtunnel control latest cut wan_a                          a link; also a fleet, a site or a node
+  windtunnel control latest heal                               all that was cut or degraded
+  windtunnel control latest kill gateway_a
+  windtunnel control latest begin "{fault: surge, link: wan_a, factor: 3, for: 30 s}"
+  windtunnel control latest speed 5
+""",
+    "doctor": """\
+examples:
+  windtunnel doctor                        a line for each thing; what is missing, and how to get it
+  windtunnel doctor --json                 for a script
 """,
 }

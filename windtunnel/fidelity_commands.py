@@ -31,7 +31,7 @@ the tolerance, 1 beyond it, 3 undecided; a live run that fell behind real time i
 
 
 CALIBRATING: Final = """\
-example:
+examples:
   windtunnel calibrate alarm_drill --broker mosquitto --out profile.yaml
   windtunnel run alarm_drill --profile profile.yaml
 

@@ -34,6 +34,11 @@ API_PORT: Final = 8080
 EXTRA: Final = "this command needs more packages; install them: pip install 'windtunnel-iot[serve]'"
 ROLES: Final = ("viewer", "operator", "admin", "device")
 SERVE_EPILOG: Final = """\
+examples:
+  windtunnel serve                                             registry, shadows and a broker of our own
+  windtunnel serve --port 0 --mqtt-port 0                      on free ports, which it prints
+  windtunnel serve --folder site --rules fire.rules            `windtunnel rules new fire` writes some
+
 Without --broker a mosquitto of our own is started: devices need a certificate, and reach their own topics.
 Everything is kept in one folder; give it to a new process, and it goes on where the last one ended.
 

@@ -52,6 +52,14 @@ def test_help_imports_nothing_heavy(folder, environment):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("words", [[], ["run"], ["broker", "check"]])
+def test_help_before_a_command_is_its_help(windtunnel, words):
+    """As many type it; alone it is the help of the whole."""
+    asked = windtunnel("help", *words)
+
+    assert (asked.returncode, asked.stdout) == (0, windtunnel(*words, "--help").stdout)
+
+
 def test_version_is_the_product_s(cold):
     """One line."""
     assert re.fullmatch(r"windtunnel \d+\.\d+\.\d+\n", cold("--version").stdout)
