@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from scenarios.format.loading import ScenarioFile
 from scenarios.shipped import LIBRARY, SUFFIX, load
 from scenarios.store import Manifest, write
 from twin.errors import InputError
+from ui.results_view import kind_of
 from ui.thumbnail import thumbnail
 
 NEWEST_FIRST_EXAMPLE: Final = "car_park_fire"
@@ -32,8 +33,8 @@ class Card(NamedTuple):
     tags: tuple[str, ...]
     variants: tuple[str, ...]
     picture: str
-    expected_fails: frozenset[str] = frozenset()
-    """Of the variants whose author said what is to fail, as "variant: requirement"."""
+    expected_fails: Mapping[str, Collection[str]] = {}
+    """The requirements that are to fail, of each variant whose author said it."""
     problem: str = ""
 
     def is_about(self, words: str) -> bool:
@@ -42,13 +43,36 @@ class Card(NamedTuple):
         return all(word in text for word in words.lower().split())
 
 
-class Verdicts(NamedTuple):
-    """What the newest judged run of a scenario found; `surprises` are verdicts nobody expected."""
+WORDS: Final = {
+    "judged": "run",
+    "load": "under load",
+    "sweep": "swept",
+    "fidelity": "simulated and live",
+    "live": "run live",
+    "watched": "watched",
+}
+"""What was done with a scenario, by the kind of the run."""
+
+
+class Last(NamedTuple):
+    """What a run of a scenario found; `surprises` are verdicts against what its author expected, None if
+    nothing was expected of such a run.
+    """
 
     run: str
     started: str
+    kind: str
     counts: dict[str, int]
-    surprises: int
+    surprises: int | None
+
+    @property
+    def text(self) -> str:
+        """What was done when, and how it compares with what the author expected."""
+        done = f"{WORDS.get(self.kind, 'run')} on {self.started[:10]}"
+        if self.surprises is None:
+            return done
+        foreseen = "none unexpected" if self.counts.get("INCONCLUSIVE") else "all as expected"
+        return f"{done}, {f'{self.surprises} unexpected' if self.surprises else foreseen}"
 
 
 def files(folder: Path) -> list[tuple[str, Path]]:
@@ -85,9 +109,11 @@ def card(path: Path) -> Card:
         tags=tuple(first.tags),
         variants=tuple(variant.title or variant.name for variant in scenario.variants),
         picture=_picture(scenario),
-        expected_fails=frozenset(
-            f"{variant.name}: {name}" for variant in scenario.variants for name in variant.fails or ()
-        ),
+        expected_fails={
+            variant.name: frozenset(variant.fails)
+            for variant in scenario.variants
+            if variant.fails is not None
+        },
     )
 
 
@@ -98,18 +124,34 @@ def _picture(scenario: ScenarioFile) -> str:
         return ""
 
 
-def last_verdicts(runs: Iterable[Manifest], card: Card) -> Verdicts | None:
-    """Of the newest run of the file that was judged; `runs` are newest first."""
+def last_run(runs: Iterable[Manifest], root: Path, card: Card) -> Last | None:
+    """The newest run of the file with verdicts, else the newest; `runs` below `root` are newest first."""
     names = {card.path.name, str(card.path), card.name}
-    for run in runs:
-        if run.verdicts and (run.scenario in names or Path(run.scenario).absolute() == card.path):
-            known = ("PASS", "FAIL", "INCONCLUSIVE")
-            counts = {each: list(run.verdicts.values()).count(each) for each in known}
-            surprises = sum(
-                (verdict == "FAIL") != (name in card.expected_fails) for name, verdict in run.verdicts.items()
-            )
-            return Verdicts(run.run, run.started, counts, surprises)
-    return None
+    own = [run for run in runs if run.scenario in names or Path(run.scenario).absolute() == card.path]
+    ended = [run for run in own if run.state != "running"]
+    run = next((run for run in own if run.verdicts), next(iter(ended), None))
+    if run is None:
+        return None
+    kind = kind_of(root / run.run)
+    said = list(run.verdicts.values())
+    counts = {each: said.count(each) for each in ("PASS", "FAIL", "INCONCLUSIVE")}
+    surprises = _surprises(run, card) if kind == "judged" else None
+    return Last(run.run, run.started, kind, counts, surprises)
+
+
+def _surprises(run: Manifest, card: Card) -> int | None:
+    """How many verdicts are not as the author expected; None if he said nothing of what was run."""
+    expected = {variant: fails for variant, fails in card.expected_fails.items() if variant in run.variants}
+    judged = [
+        (verdict, name in fails)
+        for variant, fails in expected.items()
+        for title, verdict in run.verdicts.items()
+        for name in [title.removeprefix(f"{variant}: ")]
+        if name != title
+    ]
+    if not judged:
+        return None
+    return sum(verdict == ("PASS" if should_fail else "FAIL") for verdict, should_fail in judged)
 
 
 def beginning(text: str, most: int = MOST_DESCRIPTION) -> str:

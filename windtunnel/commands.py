@@ -221,8 +221,10 @@ def _escaped(text: str, more: str = "") -> str:
 
 
 def _counted(scenario: ScenarioFile) -> str:
+    from scenarios.report.wording import count
+
     requirements = scenario.variants[0].scenario.requirements
-    return f"{len(scenario.variants)} variants, {len(requirements)} requirements"
+    return f"{count(len(scenario.variants), 'variant')}, {count(len(requirements), 'requirement')}"
 
 
 def _as_rows(error: Any) -> list[dict[str, Any]]:

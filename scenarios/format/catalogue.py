@@ -18,9 +18,10 @@ class Description:
     """What lower layers say about a device type, a node kind or the world.
 
     `options` is a data class whose init fields are its options, but for those in `given`, which the wiring
-    fills in. `measures` are observed by it, `senses` is what it cannot work without. A node must reach one
-    node of the kinds in `reaches`, and every node that one of the options in `names_nodes` (written keys)
-    names. `names_files` are options that name a file, each with what the file holds, or one of `built_in`;
+    fills in. `measures` are observed by it, `senses` is what it cannot work without. Devices send their
+    messages to a node first that `takes_devices`. A node must reach one node of the kinds in `reaches`, and
+    every node that one of the options in `names_nodes` names (written keys, each the kind of what it names).
+    `names_files` are options that name a file, each with what the file holds, or one of `built_in`;
     what is in `of_built_in` (written keys) goes with those only.
     """
 
@@ -29,6 +30,7 @@ class Description:
     given: frozenset[str] = frozenset()
     reaches: frozenset[str] = frozenset()
     names_nodes: frozenset[str] = frozenset()
+    takes_devices: bool = False
     senses: tuple[str, ...] = ()
     names_files: Mapping[str, FileContent] = field(default_factory=dict)
     built_in: frozenset[str] = frozenset()

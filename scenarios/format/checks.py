@@ -23,6 +23,9 @@ from scenarios.format.variants import Draft
 from twin.units import format_quantity
 
 WIRED_PATHS = frozenset({"wan", "direct"})
+OF_SYSTEM = frozenset({"E020", "E021", "E030"})
+"""Codes of names that the file itself declares, where one of another section may have been meant."""
+SECTIONS = {"sites": "site", "fleets": "fleet", "nodes": "node"}
 PERIODS = frozenset({"every", "for", "duration", "period", "interval"})
 
 
@@ -214,14 +217,32 @@ class SystemChecks:
 
     def _check_via(self, name: str, fleet: Fleet) -> None:
         path = ("fleets", name)
-        known = {*self._nodes, *(set(self._fleets) - {name})}
         if fleet.via is None:
             gateways = [node for node, each in self.parts.nodes.items() if each.kind == "gateway"]
             message = f"fleet '{name}' does not say where its messages go"
             advice = f"add 'via: {gateways[0] if gateways else '<node>'}', the node they go to first"
             self._report(self.draft.key_at(path), "E032", message, "", advice)
-        elif fleet.via not in known:
-            self._unknown("E021", (*path, "via"), "node", fleet.via, known)
+        else:
+            kinds = [kind for kind, each in self.catalogue.kinds.items() if each.takes_devices]
+            self._check_partner((*path, "via"), fleet.via, kinds)
+
+    def _check_partner(self, path: Keys, name: str, kinds: Collection[str]) -> None:
+        """A node that is named there is declared, and of one of these kinds."""
+        known = [each for each in self._nodes if self._kind_of(each) in {*kinds, None}]
+        kind = self._kind_of(name)
+        if name not in self._nodes:
+            self._unknown("E021", path, "node", name, known)
+        elif name not in known:
+            owner = thing(path[:-1], self.draft.data)
+            message = f"{owner} names '{name}' in '{path[-1]}', which is a node of kind {kind}"
+            label = f"expected a node of kind {' or '.join(sorted(kinds))}"
+            self._report(self.draft.value_at(path), "E055", message, label, f"here: {listed(known)}")
+
+    def _kind_of(self, node: str) -> str | None:
+        """The kind of a node, also of one that is not well formed; None if that is not known."""
+        written = self._nodes.get(node)
+        kind = written.get("kind") if isinstance(written, dict) else None
+        return kind if isinstance(kind, str) and kind in self.catalogue.kinds else None
 
     def _check_technology(self, path: Keys, name: str) -> None:
         if name not in self.catalogue.technologies:
@@ -233,7 +254,7 @@ class SystemChecks:
             if node.at is not None and node.at not in self._sites:
                 self._unknown("E020", (*path, "at"), "site", node.at, self._sites)
             if node.runs_on is not None and node.runs_on not in self._nodes:
-                self._unknown("E021", (*path, "runs_on"), "node", node.runs_on, self._nodes)
+                self._unknown("E021", (*path, "runs_on"), "node", node.runs_on, set(self._nodes) - {name})
             if node.at is None and node.runs_on is None:
                 message = f"node '{name}' is nowhere: it needs 'at' or 'runs_on'"
                 advice = "write 'at: <site>', or 'runs_on: <node>' for what runs on another node"
@@ -267,8 +288,8 @@ class SystemChecks:
         for key in sorted(known.names_nodes & set(written)):
             names = written[key] if isinstance(written[key], list) else [written[key]]
             for name in names:
-                if isinstance(name, str) and name not in self._nodes:
-                    self._unknown("E021", (*path, key), "node", name, self._nodes)
+                if isinstance(name, str):
+                    self._check_partner((*path, key), name, [key])
 
     def _check_hosts(self) -> None:
         """Nobody runs on itself, also not in a circle."""
@@ -437,7 +458,10 @@ def unknown_name(draft: Draft, code: str, path: Keys, what: str, name: str, know
     owner = thing(path[:-1] if isinstance(path[-1], str) else path[:-2], draft.data)
     message = f"{owner} names an unknown {what} '{name}'"
     advice = f"known: {listed(known)}"
-    return issue_at(draft.value_at(path), code, message, label=suggestion(name, known), advice=advice)
+    sections = SECTIONS.items() if code in OF_SYSTEM else ()
+    other = next((word for section, word in sections if name in declared(draft.data, section)), "")
+    label = f"this is a {other}" if other else suggestion(name, known)
+    return issue_at(draft.value_at(path), code, message, label=label, advice=advice)
 
 
 def not_positive(draft: Draft, path: Keys) -> Issue:

@@ -16,7 +16,7 @@ from scenarios.format.checks import not_positive, unknown_name
 from scenarios.format.fault_vocabulary import FAULT_NEEDS, OF_WORLD
 from scenarios.format.issues import Issue, Related, Span, issue_at, listed, suggestion
 from scenarios.format.load_words import is_of_load
-from scenarios.format.parts import Parts, declared
+from scenarios.format.parts import Parts, declared, device_name
 from scenarios.format.schema import (
     FAULT_PARAMETERS,
     FAULT_TARGETS,
@@ -27,6 +27,9 @@ from scenarios.format.schema import (
 from scenarios.format.source import Keys
 from scenarios.format.variants import Draft
 from twin.units import format_quantity
+
+MOST_DIGITS = 9
+"""Of the number of a device; no fleet has more."""
 
 
 @dataclass
@@ -117,13 +120,20 @@ class ClaimChecks:
             advice = "write one of 'between: [a, b]', 'link: <name>', 'node: <name>', 'select: smoke-*'"
             self._report(self.draft.key_at((*path, "fault")), "E040", message, "", advice)
         for end, name in enumerate(entry.between or ()):
-            if name not in {*self._sites, *self._members}:
-                known = {*self._sites, *self._members}
+            if name not in {*self._sites, *self._nodes}:
+                known = {*self._sites, *self._nodes}
                 self._unknown("E030", (*path, "between", end), "site or node", name, known)
+        if entry.between is not None and entry.between[0] == entry.between[1]:
+            message = f"fault '{entry.fault}' is between '{entry.between[0]}' and itself"
+            self._report(self.draft.value_at((*path, "between")), "E050", message)
         if entry.link is not None and entry.link not in self._links:
             self._unknown("E030", (*path, "link"), "link", entry.link, self._links)
-        if entry.node is not None and not self._is_member(entry.node):
-            self._unknown("E030", (*path, "node"), "node", entry.node, self._members)
+        if entry.node in self.parts.fleets:
+            message = f"fault '{entry.fault}' names '{entry.node}' as a node, which is a fleet"
+            label = f"write 'fleet: {entry.node}' for all its devices"
+            self._report(self.draft.value_at((*path, "node")), "E030", message, label)
+        elif entry.node is not None and not self._is_member(entry.node):
+            self._unknown("E030", (*path, "node"), "node", entry.node, {*self._nodes, *self._devices})
         places: dict[str, Collection[str]] = {
             "fleet": self.parts.fleets,
             "site": self._sites,
@@ -178,8 +188,18 @@ class ClaimChecks:
         return declared(self.draft.data, "sites")
 
     @cached_property
+    def _nodes(self) -> Collection[str]:
+        return declared(self.draft.data, "nodes")
+
+    @cached_property
+    def _devices(self) -> Collection[str]:
+        """The first device of each fleet whose names follow from a count."""
+        fleets = self.parts.fleets.items()
+        return {device_name(name, 1, fleet.count) for name, fleet in fleets if fleet.count is not None}
+
+    @cached_property
     def _members(self) -> Collection[str]:
-        return {*declared(self.draft.data, "nodes"), *declared(self.draft.data, "fleets")}
+        return {*self._nodes, *declared(self.draft.data, "fleets")}
 
     @cached_property
     def _links(self) -> Collection[str]:
@@ -193,8 +213,13 @@ class ClaimChecks:
     def _is_member(self, name: str) -> bool:
         """Whether a node may have this name: a scene may hold any, but none that looks like a slip."""
         fleet, _, number = name.rpartition("-")
-        if name in self._members or (fleet in self.parts.fleets and number.isdigit()):
+        is_numbered = number.isascii() and number.isdecimal() and len(number) <= MOST_DIGITS
+        if name in self._nodes:
             return True
+        if is_numbered and fleet in declared(self.draft.data, "fleets"):
+            form = self.parts.fleets.get(fleet)
+            count = form.count if form is not None else None
+            return count is None or name == device_name(fleet, min(max(int(number), 1), count), count)
         return self._is_drawn and not get_close_matches(name, self._members, n=1, cutoff=0.8)
 
     def _selects(self, pattern: str) -> bool:

@@ -76,3 +76,9 @@ def declared(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     """All names of a section, also of parts that are not well formed."""
     written = data.get(section)
     return written if isinstance(written, dict) else {}
+
+
+def device_name(fleet: str, number: int, count: int) -> str:
+    """The node of the device with this number from 1, in a fleet of so many."""
+    digits = max(3, len(str(count)))
+    return f"{fleet}-{number:0{digits}d}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from devices_models.catalogue import DEVICES
 from devices_models.world.scene import Scene, carpark, load_scene
 from scenarios.format import schema
+from scenarios.format.parts import device_name
 from twin.errors import InputError
 
 
@@ -67,9 +68,9 @@ def _devices(scenario: schema.Scenario, scenes: dict[str, Scene]) -> Iterator[Me
 def _nodes_of(name: str, fleet: schema.Fleet, scenes: dict[str, Scene]) -> Iterator[tuple[str, str]]:
     """(node, feature) of each device of a fleet."""
     if fleet.placed_by is None:
-        digits = max(3, len(str(fleet.count or 1)))
-        for number in range(1, (fleet.count or 1) + 1):
-            yield f"{name}-{number:0{digits}d}", ""
+        count = fleet.count or 1
+        for number in range(1, count + 1):
+            yield device_name(name, number, count), ""
         return
     if fleet.at not in scenes:
         raise InputError(f"fleet {name!r} is placed by a scene, but its site {fleet.at!r} has none")

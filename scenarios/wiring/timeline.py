@@ -129,7 +129,7 @@ class Aim:
     def _chosen(self) -> list[str]:
         entry, everyone = self.entry, list(self.network.topology.graph)
         if entry.node is not None:
-            return [entry.node]
+            return [entry.node] if entry.node in everyone else []
         if entry.select is not None:
             return [node for node in everyone if fnmatchcase(node, entry.select)]
         if entry.fleet is not None or entry.link is not None:

@@ -57,6 +57,7 @@ _NAMES_NODES: Final[dict[str, frozenset[str]]] = {
     "application": frozenset({"database"}),
     "user": frozenset({"application"}),
 }
+_TAKES_DEVICES: Final = frozenset({"gateway", "mqtt_broker"})
 _NAMES_FILES: Final[dict[str, dict[str, FileContent]]] = {
     "replay": {"file": "arrivals"},
     "rule_engine": {"rules": "rules"},
@@ -113,6 +114,7 @@ class Vocabulary:
                 frozenset(kind.measures),
                 reaches=_REACHES.get(name, frozenset()),
                 names_nodes=_NAMES_NODES.get(name, frozenset()),
+                takes_devices=name in _TAKES_DEVICES,
                 names_files=_NAMES_FILES.get(name, {}),
                 built_in=_BUILT_IN.get(name, frozenset()),
                 of_built_in=_OF_BUILT_IN.get(name, frozenset()),

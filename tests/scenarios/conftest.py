@@ -106,8 +106,8 @@ class SmallCatalogue:
     def kinds(self) -> Mapping[str, Description]:
         """Five node kinds."""
         return {
-            "gateway": Description(Gateway, reaches=frozenset({"mqtt_broker"})),
-            "mqtt_broker": Description(Broker),
+            "gateway": Description(Gateway, reaches=frozenset({"mqtt_broker"}), takes_devices=True),
+            "mqtt_broker": Description(Broker, takes_devices=True),
             "rule_engine": Description(RuleEngine, frozenset({"rule_fired"})),
             "database": Description(Broker),
             "application": Description(

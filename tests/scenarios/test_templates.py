@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from scenarios.format.issues import ScenarioError
+from scenarios.rehearsal import put_together
 from scenarios.shipped import load
 from scenarios.templates import files
 from twin.errors import InputError
@@ -24,6 +26,18 @@ def test_the_plain_template_is_a_valid_scenario_of_its_name(tmp_path):
     assert "my-site_2" in scenario.title
     assert "{" not in scenario.title
     assert len(scenario.variants) >= 2
+
+
+def test_a_fault_at_a_node_that_the_building_has_not_is_found_before_the_run(tmp_path):
+    """Its devices are named in the scene, so the text alone does not show it."""
+    texts = files("garage", scene="carpark", levels=3, bays=120)
+    text = texts["garage.scenario.yaml"].replace(
+        "variants:", "timeline:\n  - {at: 1 s, fault: crash, node: Z}\nvariants:"
+    )
+    scenario = write(tmp_path, {**texts, "garage.scenario.yaml": text})
+
+    with pytest.raises(ScenarioError, match="selects no node: node 'Z'"):
+        put_together(scenario, "garage")
 
 
 @pytest.mark.parametrize(("levels", "bays"), [(1, 8), (1, 200), (3, 120), (7, 40)])

@@ -1,8 +1,12 @@
 """The page that greets: the gallery, a new scenario, an import."""
 
+import re
+
 import pytest
 
-from scenarios.shipped import names
+from scenarios.archive import new_manifest
+from scenarios.shipped import LIBRARY, names
+from scenarios.store import Store
 from ui import shelf
 
 HOSTILE = "<script>alert(1)</script> **bold** [x](javascript:alert(1)) $a$ :red[b]"
@@ -86,6 +90,46 @@ def test_an_import_overwrites_nothing(folders):
         shelf.keep_uploaded(folders.scenarios, [("mine.rules", b"second")])
 
     assert (folders.scenarios / "mine.rules").read_bytes() == b"first"
+
+
+JUDGED = {"edge: gates open within 35 s": "PASS", "cloud_us_cut: gates open within 35 s": "FAIL"}
+
+
+@pytest.mark.parametrize(
+    ("file", "verdicts", "said"),
+    [
+        ("study.json", JUDGED, r"run on [\d-]+, all as expected"),
+        ("study.json", dict.fromkeys(JUDGED, "PASS"), r"run on [\d-]+, 1 unexpected"),
+        ("study.json", dict.fromkeys(JUDGED, "INCONCLUSIVE"), r"run on [\d-]+, none unexpected"),
+        ("load.json", {"edge: p99(publish => delivery) < 1 s": "FAIL"}, r"under load on [\d-]+"),
+        ("load.json", {}, r"under load on [\d-]+"),
+        ("sweep.json", {"100: gates open within 35 s": "FAIL"}, r"swept on [\d-]+"),
+        ("fidelity.json", {"fidelity": "PASS"}, r"simulated and live on [\d-]+"),
+        ("live.json", {}, r"run live on [\d-]+"),
+    ],
+    ids=[
+        "expected",
+        "unexpected",
+        "undecided",
+        "load",
+        "load that asked nothing",
+        "sweep",
+        "fidelity",
+        "live",
+    ],
+)
+def test_a_card_says_what_was_done_last(tmp_path, file, verdicts, said):
+    """What the author expects is of judged runs alone."""
+    store = Store(tmp_path)
+    manifest = new_manifest("Fire", "car_park_fire", "abcd", 1, ["edge", "cloud_us_cut"])
+    manifest.state, manifest.verdicts = "done", verdicts
+    (store.begin(manifest) / file).touch()
+    card = shelf.card(LIBRARY / "car_park_fire.scenario.yaml")
+
+    last = shelf.last_run(store.list(), tmp_path, card)
+
+    assert re.fullmatch(said, last.text)
+    assert sum(last.counts.values()) == len(verdicts)
 
 
 @pytest.mark.live

@@ -155,7 +155,8 @@ def _new_fleet(parts: Parts, order: Order) -> dict[str, Any]:
     value |= {"placed_by": "scene"} if has_scene and device.placement is not None else {"count": 10}
     here = [name for name in parts.nodes if parts.site_of(name) == site]
     hosts = [name for kind in reversed(HOSTS) for name in here if parts.nodes[name].kind == kind]
-    chosen = order.to if order.to in parts.nodes else next(iter(hosts), None)
+    is_host = order.to in parts.nodes and parts.nodes[order.to].kind in HOSTS
+    chosen = order.to if is_host else next(iter(hosts), None)
     if chosen is not None:
         value["via"] = chosen
     return value

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from scenarios.report.wording import count
 from scenarios.store import Manifest, Store
 from scenarios.templates import files as template_files
 from twin.errors import InputError
@@ -71,13 +72,12 @@ def _show(card: shelf.Card, runs: list[Manifest]) -> None:
         with st.expander("What is wrong"):
             st.code(card.problem, language=None, wrap_lines=True)
     st.caption(plain(shelf.beginning(card.description)) or "\u00a0", help=plain(card.description) or None)
-    last = shelf.last_verdicts(runs, card)
+    last = shelf.last_run(runs, settings().runs, card)
     if last is not None:
-        surprises = f"{last.surprises} unexpected" if last.surprises else "all as expected"
-        st.caption(f"{len(card.variants)} variants · run on {last.started[:10]}, {surprises}")
+        st.caption(f"{count(len(card.variants), 'variant')} · {last.text}")
         badges(last.counts)
     elif card.variants:
-        st.caption(f"{len(card.variants)} variants · not run yet")
+        st.caption(f"{count(len(card.variants), 'variant')} · not run yet")
     with st.container(horizontal=True):
         link("design", "Design", scenario=card.name)
         if not card.problem:
