@@ -50,7 +50,8 @@ def found(branch, live):
 def test_a_branch_is_the_twins_as_they_were(bench):
     """Now, at a sequence, or at a time."""
     assert list(bench.branch().records) == list(bench.twins.records)
-    assert bench.branch("25s").at_s == 20.0
+    clocks = [bench.branch(at).at_s for at in ("now", "2", "25s", "1970-01-01T00:00:25Z", "99s")]
+    assert clocks == [30.0, 20.0, 25.0, 25.0, 30.0], "the time asked for, as far as the journal goes"
     assert bench.branch("25s").records.get("shadow", "gate-1").state.reported["gate"] == "closed"
     assert bench.branch("1").records.of("shadow").keys() == {"gate-1"}
     assert bench.branch("0").records.of("shadow") == {}

@@ -42,7 +42,7 @@ TELEMETRY: Final = "telemetry"
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Records that go their own way from a sequence on; `at_s` is the time of that sequence (seconds)."""
+    """Records that go their own way from a sequence on; `at_s` is what their clock shows then (seconds)."""
 
     name: str
     sequence: int
@@ -59,13 +59,15 @@ def branch_at(
 ) -> Branch:
     """A branch from "now", a sequence or a time, as `moment` reads it.
 
-    Raises InputError for a moment that lies before what is kept, or that has not been reached.
+    Its clock shows the time that was asked for, or that of the sequence. Raises InputError for a moment that
+    lies before what is kept, or that has not been reached.
     """
     sequence = moment(history, at)
     bounds = history.bounds()
     if sequence == bounds.last:
         return Branch(name, sequence, bounds.last_s, load(history, kinds))
-    return Branch(name, sequence, _time_of(history, sequence), state_at(history, kinds, sequence))
+    at_s = _time_of(history, sequence) if at.isdigit() else seconds_of(at)
+    return Branch(name, sequence, at_s, state_at(history, kinds, sequence))
 
 
 def live_branch(records: Records, sequence: int, at_s: float, name: str = "branch") -> Branch:
