@@ -206,6 +206,23 @@ def test_a_shadow_takes_what_the_type_allows(records, thing, section, changes, w
     assert bool(words) == bool(problem)
 
 
+@pytest.mark.parametrize(
+    ("by", "changes", "words"),
+    [
+        ("operator", {"locked": True}, ""),
+        ("rules", {"locked": True}, "written by cloud, device, operator, not by rules"),
+        ("rules", {"locked": None}, ""),
+        ("rules", {"else": 1}, ""),
+    ],
+)
+def test_a_wish_is_for_the_writers_of_the_type(records, by, changes, words):
+    """A lock is left alone by rules, who may take a wish back as everybody may."""
+    records.put("thing", "lock-1", Thing(name="lock-1", type="lock"))
+    problem = TypeSchema(shipped_types()).writer_problem("lock-1", changes, by, records)
+    assert words in problem
+    assert bool(words) == bool(problem)
+
+
 def test_a_part_of_an_object_may_be_desired(records):
     """A shadow merges it with the rest, so nothing is required of the part."""
     document = {

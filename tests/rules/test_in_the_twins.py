@@ -83,6 +83,18 @@ def test_what_is_refused_stops_nothing_else(twins):
     assert twins.records.get("alarm", "y/other") is not None
 
 
+def test_a_rule_wishes_for_what_its_type_lets_it(twins):
+    """A lock is for people; the gate of the same action is told."""
+    transaction = Transaction(twins.records, 0.0)
+    component(twins, Registry).register(Thing(name="lock-1", type="lock", site="s"), transaction)
+    then = "DESIRE 'lock-1' SET locked=true; DESIRE 'gate-1' SET gate='open'"
+    text = f"RULE r SELECT * FROM 'x/+/telemetry' THEN {then}"
+    component(twins, Rules).put_rule(text, transaction)
+    done = twins.handle(Message("site/s/x/y/telemetry", b"{}"), 1.0)
+    assert ("rule_refused", 1.0) in done.observations
+    assert twins.records.of("shadow").keys() == {"gate-1"}
+
+
 class TestSinks:
     """Documents leave one after the other."""
 

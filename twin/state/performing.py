@@ -40,7 +40,7 @@ class Performer:
     def _perform(self, action: Action, transaction: Transaction) -> None:
         match action:
             case Desire(thing, values, expires_s):
-                self.shadows.desire(thing, values, transaction, expires_s=expires_s)
+                self.shadows.desire(thing, values, transaction, expires_s=expires_s, by="rules")
             case Command(_, thing, name, arguments, timeout_s, key):
                 self.commands.issue(
                     thing,

@@ -39,7 +39,8 @@ def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
         payload, checked = await request.body(), _name(name)
 
         def update(transaction: Transaction) -> Any:
-            accepted = shadows.update(thing, checked, payload, transaction)
+            by = "device" if caller.role == "device" else "operator"
+            accepted = shadows.update(thing, checked, payload, transaction, by=by)
             administered(transaction, caller.name, "update", _what(thing, checked))
             return accepted
 

@@ -42,6 +42,10 @@ class Schema(Protocol):
         """Why the changes are refused with 400, or an empty text."""
         ...
 
+    def writer_problem(self, thing: str, changes: Tree, by: str, records: Records) -> str:
+        """Why these wishes are not for this kind of writer, or an empty text."""
+        ...
+
     def desired_expiry_s(self, thing: str, name: str, records: Records) -> float:
         """For how long a desired value of the property holds (seconds), infinite: for ever."""
         ...

@@ -100,12 +100,15 @@ class Shadows:
             token = token_or_none(message.payload, self.settings)
             self._reject(message.topic, RejectedError(429, "Too many requests in flight", token), transaction)
 
-    def update(self, thing: str, name: str, payload: bytes, transaction: Transaction) -> Tree:
+    def update(
+        self, thing: str, name: str, payload: bytes, transaction: Transaction, *, by: str = ""
+    ) -> Tree:
         """Merge a request; return the accepted document, which is published with delta and documents.
 
-        Raise RejectedError if the request is refused; nothing is changed or published then.
+        `by` is the kind of writer, if it is known: device, cloud, rules, operator. Raise RejectedError if the
+        request is refused; nothing is changed or published then.
         """
-        return _tree(self._update(thing, name, read_update(payload, self.settings), transaction))
+        return _tree(self._update(thing, name, read_update(payload, self.settings), transaction, by))
 
     def get(self, thing: str, name: str, payload: bytes, transaction: Transaction) -> Tree:
         """The whole document with its delta; raise RejectedError if there is none."""
@@ -143,11 +146,12 @@ class Shadows:
         *,
         expires_s: float | None = None,
         name: str = "",
+        by: str = "",
     ) -> Tree:
         """Set desired values of a thing, for `expires_s` seconds or for ever; as `update` otherwise."""
         payload = msgspec.json.encode({"state": {"desired": values}})
         request = replace(read_update(payload, self.settings), expires_s=expires_s)
-        return _tree(self._update(thing, name, request, transaction))
+        return _tree(self._update(thing, name, request, transaction, by))
 
     def names(self, thing: str, records: Records) -> list[str]:
         """The named shadows of a thing in order; the classic one has no name and is not listed."""
@@ -177,7 +181,9 @@ class Shadows:
 
     # one update --------------------------------------------------------------------------------------
 
-    def _update(self, thing: str, name: str, request: Request, transaction: Transaction) -> bytes:
+    def _update(
+        self, thing: str, name: str, request: Request, transaction: Transaction, by: str = ""
+    ) -> bytes:
         """Merge a request; return the accepted document."""
         now_s, records, token = float(transaction.now_s), transaction.records, request.token
         timestamp, settings = int(now_s), self.settings
@@ -199,7 +205,7 @@ class Shadows:
         if request.condition is not None:
             check_condition(request, before)
         if self.schema is not None:
-            self._check_schema(self.schema, thing, request, records)
+            self._check_schema(self.schema, thing, request, records, by)
         ended = 0
         if not self._is_plain or request.expires_s is not None or base.expiries:
             endings = Endings(settings, self.schema, thing, records)
@@ -241,9 +247,11 @@ class Shadows:
         stone: Tombstone | None = records.get(TOMBSTONE, key_of(thing, name))
         return Shadow() if stone is None else Shadow(version=stone.version)
 
-    def _check_schema(self, schema: Schema, thing: str, request: Request, records: Records) -> None:
+    def _check_schema(self, schema: Schema, thing: str, request: Request, records: Records, by: str) -> None:
         for section, changes in (request.state or {}).items():
             problem = schema.problem(thing, section, changes, records) if changes else ""
+            if changes and by and section == "desired" and not problem:
+                problem = schema.writer_problem(thing, changes, by, records)
             if problem:
                 raise RejectedError(400, problem, request.token)
 

@@ -111,6 +111,15 @@ class ThingModel:
         wished = without_null(wished)
         return "" if self._desired.is_valid(wished) else _problems(self._desired, wished)
 
+    def writer_problem(self, changes: Tree, by: str) -> str:
+        """Why this kind of writer may not wish for this, or ''; null is always allowed."""
+        for name, value in changes.items():
+            known = self.properties.get(name)
+            if value is not None and known is not None and by not in known.writable_by:
+                writers = ", ".join(sorted(known.writable_by))
+                return f"property {name!r} of the type {self.name} is written by {writers}, not by {by}"
+        return ""
+
     def protected(self, fields: Tree, event: str = "") -> Tree:
         """The fields without personal values: masked ones are hidden, dropped ones gone."""
         rules = self._personal.get(event)

@@ -25,6 +25,11 @@ class TypeSchema:
             return model.desired_problem(changes)
         return model.report_problem(without_null(changes))
 
+    def writer_problem(self, thing: str, changes: Tree, by: str, records: Records) -> str:
+        """Why the wishes are not for rules, an operator, the cloud or the device, or an empty text."""
+        model = self._model(thing, records)
+        return "" if model is None else model.writer_problem(changes, by)
+
     def desired_expiry_s(self, thing: str, name: str, records: Records) -> float:
         """For how long a desired value of the property holds (seconds), infinite: for ever."""
         found = self._property(thing, name, records)
