@@ -3,6 +3,7 @@
 import jsonschema_rs
 import pytest
 
+from twin.errors import InputError
 from twin.mqtt.topics import check_filter
 from twin.state.registry.access import may
 from twin.state.registry.things import Thing
@@ -76,6 +77,7 @@ THING_DESCRIPTION = {
         },
         "actions": _affordances("actions", input={"$ref": "#/$defs/data"}),
         "events": _affordances("events", data={"$ref": "#/$defs/data"}),
+        "schemaDefinitions": {"type": "object", "additionalProperties": {"$ref": "#/$defs/data"}},
     },
     "additionalProperties": False,
 }
@@ -220,6 +222,55 @@ def test_what_dtdl_cannot_say_is_listed():
         "properties.warm: unit, minimum",
         "events.bang: DTDL has no events without data",
     ]
+
+
+def test_what_only_json_schema_can_say_is_said_otherwise():
+    """References, several types, true and false: the formats have none, and a crash would be no answer."""
+    document = {
+        "@type": "tm:ThingModel",
+        "properties": {
+            "maybe": {"type": ["number", "null"], "readOnly": True},
+            "place": {"$ref": "#/schemaDefinitions/point", "readOnly": True},
+            "loose": {"type": "object", "properties": {"any": True, "none": False}, "readOnly": True},
+            "rows": {"type": ["array"], "items": {"$ref": "#/$defs/flag"}, "readOnly": True},
+        },
+        "actions": {"go": {"input": {"$ref": "#/schemaDefinitions/point"}, "output": True}},
+        "events": {"bang": {"data": True}},
+        "schemaDefinitions": {
+            "point": {
+                "type": "object",
+                "properties": {"x": {"type": "number"}, "next": {"$ref": "#/schemaDefinitions/point"}},
+            }
+        },
+        "$defs": {"flag": {"type": "boolean"}},
+    }
+    model = read_type(document, "odd")
+    made = to_wot_td(model, Thing(name="t-1", type="odd", site="s"))
+    assert _problems(THING_DESCRIPTION, made) == []
+    assert "$" not in str(made["properties"]) + str(made["actions"]) + str(made["schemaDefinitions"])
+    assert all(each["observable"] for each in made["properties"].values())
+    interface, left_out = to_dtdl(model)
+    assert _problems(INTERFACE, interface) == []
+    schemas = {each["name"]: each.get("schema") for each in interface["contents"]}
+    point = {"@type": "Object", "fields": [{"name": "x", "schema": "double"}]}
+    rows = {"@type": "Array", "elementSchema": "boolean"}
+    assert schemas == {"maybe": "double", "place": point, "rows": rows, "go": None}
+    assert "properties.maybe: null as a value" in left_out
+
+
+def test_references_that_multiply_end_in_a_sentence():
+    """Each of thirty definitions names the next one twice."""
+    names = [f"#/$defs/d{number}" for number in range(30)]
+    pairs = {
+        f"d{number}": {"type": "object", "properties": {"a": {"$ref": after}, "b": {"$ref": after}}}
+        for number, after in enumerate(names[1:])
+    }
+    properties = {"big": {"$ref": names[0], "readOnly": True}}
+    document = {
+        "@type": "tm:ThingModel", "properties": properties, "$defs": {**pairs, "d29": {"type": "string"}}
+    }  # fmt: skip
+    with pytest.raises(InputError, match="more than 10000 schemas"):
+        to_dtdl(read_type(document, "odd"))
 
 
 def test_a_thing_model_is_whole():

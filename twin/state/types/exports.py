@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from twin.state.records import Tree
 from twin.state.registry.things import Thing
 from twin.state.types.checking import X_TWIN
-from twin.state.types.model import DEFINITIONS, ThingModel
+from twin.state.types.model import ThingModel
+from twin.state.types.plain import plain
 
 TD_CONTEXT: Final = "https://www.w3.org/2022/wot/td/v1.1"
 MQTT_VOCABULARY: Final = "http://www.example.org/mqtt-binding#"
@@ -32,7 +33,7 @@ _UNMAPPED: Final = (
 def to_wot_td(model: ThingModel, thing: Thing, broker: str = "mqtts://localhost:8883") -> Tree:
     """The Thing Description of a thing, with the topics under which it is reached at the broker."""
     field, shadow = f"site/{thing.site}/{model.name}/{thing.name}", f"$aws/things/{thing.name}/shadow/update"
-    document = _without_twin(model.document)
+    document = _without_twin(plain(model.document))
     made: Tree = {
         "@context": [TD_CONTEXT, {"mqv": MQTT_VOCABULARY}],
         "id": f"urn:windtunnel:thing:{thing.name}",
@@ -43,11 +44,13 @@ def to_wot_td(model: ThingModel, thing: Thing, broker: str = "mqtts://localhost:
     }
     if "version" in document:
         made["version"] = {"instance": str(thing.version), **document["version"]}
-    made |= {key: document[key] for key in DEFINITIONS if key in document}
+    if "schemaDefinitions" in document:
+        made["schemaDefinitions"] = document["schemaDefinitions"]
     for section in ("properties", "actions", "events"):
         for name, affordance in (document.get(section) or {}).items():
             forms = list(_forms(section, name, model, broker, field, shadow))
-            made.setdefault(section, {})[name] = {**affordance, "forms": forms}
+            observed = {"observable": True} if section == "properties" else {}
+            made.setdefault(section, {})[name] = {**affordance, **observed, "forms": forms}
     return made
 
 
@@ -127,12 +130,13 @@ class _Mapper:
 
     def __init__(self, model: ThingModel) -> None:
         self._model = model
+        self._document = plain(model.document)
         self._names: set[str] = set()
         self.left_out: list[str] = []
 
     def section(self, name: str, make: Any) -> Iterator[Tree]:
         """What becomes of the affordances of a section; one whose name DTDL refuses is left out."""
-        for key, entry in (self._model.document.get(name) or {}).items():
+        for key, entry in (self._document.get(name) or {}).items():
             place = f"{name}.{key}"
             if not _DTDL_NAME.fullmatch(key):
                 self._lose(place, "DTDL does not allow this name")
