@@ -12,7 +12,10 @@ from twin.message import Message
 from twin.state.commands import ENDED, RANK, Commands, combined, commands
 from twin.state.journal import RecordReader
 from twin.state.records import Records, Transaction
+from twin.state.registry.registry import Registry
+from twin.state.registry.things import Thing
 from twin.state.sessions import Sessions
+from twin.state.standard import component, standard_twins
 from twin.state.twins import Twins
 
 
@@ -212,6 +215,23 @@ def test_a_bad_command_is_refused_and_changes_nothing(twins, bad):
 
     assert refused.value.code in (400, 413)
     assert (transaction.changes, list(twins.records)) == ([], [])
+
+
+@pytest.mark.parametrize("arguments", [{"for_s": 9999}, {"for_s": "long"}])
+def test_the_arguments_of_a_command_are_those_of_its_type(arguments):
+    """The twin is told, and not the lock; what the type does not know may be anything."""
+    twins = standard_twins()
+    commands_of = component(twins, Commands)
+    transaction = at(twins, 0.0)
+    for name in ("lock-1", "lock-2"):
+        component(twins, Registry).register(Thing(name=name, type="lock", site="s"), transaction)
+    with pytest.raises(RefusedError, match="'unlock' to 'lock-1': for_s") as caught:
+        commands_of.issue_all(["lock-1", "lock-2"], "unlock", arguments, transaction, timeout_s=5.0)
+    assert caught.value.code == 400
+    assert twins.records.of("command") == {}
+    assert commands_of.issue("lock-1", "unlock", {"for_s": 9}, transaction, timeout_s=5.0).stage == "sent"
+    assert commands_of.issue("lock-1", "polish", arguments, transaction, timeout_s=5.0).stage == "sent"
+    assert commands_of.issue("other", "unlock", arguments, transaction, timeout_s=5.0).stage == "sent"
 
 
 @pytest.mark.parametrize(

@@ -129,10 +129,17 @@ def command_topic(records: Records, thing: str, name: str) -> str:
     return f"{prefix}/cmd/{name}"
 
 
+def no_problem(records: Records, thing: str, name: str, arguments: Tree) -> str:
+    """Without types any arguments will do."""
+    del records, thing, name, arguments
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Commands:
     """Sends commands and follows them to their end; it stands behind `Sessions`.
 
+    `problem` says why a thing's type does not have a command with these arguments, or an empty text.
     At most `open_limit` commands of a thing are open at a time. What has ended is kept with its key for
     `keep_s` (seconds) after its time-out, at most `kept_limit` in all; the journal keeps it longer.
 
@@ -155,6 +162,7 @@ class Commands:
     )
 
     topic: Callable[[Records, str, str], str] = command_topic
+    problem: Callable[[Records, str, str, Tree], str] = no_problem
     open_limit: int = OPEN_LIMIT
     keep_s: float = 3600.0
     kept_limit: int = KEPT_LIMIT
@@ -211,10 +219,10 @@ class Commands:
 
         It is sent at once, or with `wait_for_session` when the thing's session is alive; unanswered it is
         sent again up to `retries` times, every `retry_s` (without it, evenly over the time there is).
-        The same `key` gives the same command. Raises RefusedError for bad names and times (400),
+        The same `key` gives the same command. Raises RefusedError for bad names, times and arguments (400),
         another command under the key (409), too long arguments (413) and too many open ones (429).
         """
-        _check(thing, name, arguments, timeout_s, retries)
+        self._check(thing, name, arguments, timeout_s, retries, transaction.records)
         asked = _digest([thing, name, arguments])
         if key and (known := self._known(key, asked, transaction)) is not None:
             return known
@@ -263,7 +271,7 @@ class Commands:
             group: CommandGroup = transaction.records.get(GROUP, known.id)
             return group
         for thing in names:
-            _check(thing, name, arguments, timeout_s, options.get("retries", 0))
+            self._check(thing, name, arguments, timeout_s, options.get("retries", 0), transaction.records)
             opened: OpenCommands | None = transaction.records.get(OPEN, thing)
             if opened is not None and len(opened.ids) >= self.open_limit:
                 raise RefusedError(429, f"{thing!r} has {len(opened.ids)} open commands, which is the limit")
@@ -280,6 +288,13 @@ class Commands:
         return group
 
     # inside ----------------------------------------------------------------------------------------------
+
+    def _check(
+        self, thing: str, name: str, arguments: Tree, timeout_s: float, retries: int, records: Records
+    ) -> None:
+        _check(thing, name, arguments, timeout_s, retries)
+        if problem := self.problem(records, thing, name, arguments):
+            raise RefusedError(400, f"{name!r} to {thing!r}: {problem}")
 
     def _make_room(self, transaction: Transaction) -> None:
         """The oldest command that has ended goes when too many are kept."""

@@ -63,7 +63,9 @@ def standard_twins(settings: TwinSettings | None = None) -> Twins:
     """Sessions come first: others ask them who is there. Rules come last: they see what a message changed."""
     wanted = settings or TwinSettings()
     registry = Registry(frozenset(wanted.types))
-    shadows, alarms, commands = Shadows(wanted.shadows, TypeSchema(wanted.types)), Alarms(), Commands()
+    schema = TypeSchema(wanted.types)
+    shadows, alarms = Shadows(wanted.shadows, schema), Alarms()
+    commands = Commands(problem=schema.command_problem)
     perform = Performer(shadows, alarms, commands)
     components: list[Component] = [
         Sessions(),

@@ -1,4 +1,4 @@
-"""What the device types say about shadows: which wishes are allowed, and how long they stand."""
+"""What the device types say: which wishes and commands are allowed, and how long wishes stand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twin.state.types.model import PropertyModel, ThingModel, Types, without_nul
 
 @dataclass(frozen=True, slots=True)
 class TypeSchema:
-    """The `Schema` of the shadows: checks the values of things that have a type, and leaves the others be."""
+    """The `Schema` of the shadows, and of commands: checks things that have a type, and leaves others be."""
 
     types: Types
 
@@ -44,6 +44,11 @@ class TypeSchema:
         """How old a value of the property may be before it is stale (seconds), infinite: it never is."""
         found = self._property(thing, name, records)
         return math.inf if found is None else found.max_age_s
+
+    def command_problem(self, records: Records, thing: str, name: str, arguments: Tree) -> str:
+        """Why the thing's type does not have a command with these arguments, or an empty text."""
+        model = self._model(thing, records)
+        return "" if model is None else model.command_problem(name, arguments)
 
     def _model(self, thing: str, records: Records) -> ThingModel | None:
         known = records.get(THING, thing)
