@@ -79,8 +79,8 @@ def plan_of(options: Any, host: str | None) -> LoadPlan:
         broker=_secured(where, options),
         device_count=options.devices,
         sharing_count=max(1, options.sharing),
-        ramp_s=_seconds("--ramp", options.ramp),
-        duration_s=_seconds("--for (--publish-for in plain Locust)", options.publish_for),
+        ramp_s=_seconds("--ramp", options.ramp, may_be_none=True),
+        duration_s=_seconds("--for (--publish-for in plain Locust)", options.publish_for, may_be_none=False),
         links=options.links,
         has_delivery=not options.no_delivery,
         prefix=options.client_prefix,
@@ -115,10 +115,14 @@ def _secured(where: Endpoint, options: Any) -> Endpoint:
     return replace(where, **given)
 
 
-def _seconds(option: str, text: str) -> float:
+def _seconds(option: str, text: str, *, may_be_none: bool) -> float:
+    """A time of the options (s), 0 if it is not given."""
     if not text:
         return 0.0
     try:
-        return parse("time", text)
+        found = parse("time", text)
     except ValueError as error:
         raise InputError(f"{option}: {error}") from None
+    if found < 0.0 or (found == 0.0 and not may_be_none):
+        raise InputError(f"{option}: expected a time longer than none, such as '30 s', not {text!r}")
+    return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from windtunnel.cli import FAILED, INCONCLUSIVE, INTERRUPTED, MET
+from windtunnel.durations import lasting_s
 from windtunnel.live_commands import add_broker_options, bound_brokers, stop_on_ctrl_c
 
 if TYPE_CHECKING:
@@ -152,13 +153,12 @@ def _run_both(options: argparse.Namespace) -> _Both | None:
     from scenarios.fidelity.profile import read_profile, with_profile
     from scenarios.fidelity.running import lasting, record_live, record_virtual
     from scenarios.shipped import load
-    from twin.units import parse
     from windtunnel.convention_options import convention_of
     from windtunnel.namespaces import packet_ground
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
-    variant = lasting(variant, parse("time", options.duration) if options.duration else None)
+    variant = lasting(variant, lasting_s(options.duration))
     path = getattr(options, "profile", None)
     simulated = variant if path is None else with_profile(variant, read_profile(Path(path)))
     seed = variant.scenario.run.seed if options.seed is None else options.seed

@@ -17,6 +17,7 @@ from twin.errors import InputError
 from windtunnel.broker_commands import briefly
 from windtunnel.broker_options import add_access_options, with_options
 from windtunnel.cli import FAILED, INTERRUPTED, MET, MISSING
+from windtunnel.durations import lasting_s
 from windtunnel.ledger_commands import HISTORY, account_of, begin_history, end_history
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ def live(options: argparse.Namespace) -> int:
     from scenarios.live import Running, run_live
     from scenarios.live_control import LiveControl
     from scenarios.shipped import load
-    from twin.units import parse
     from windtunnel.convention_options import convention_of
     from windtunnel.namespaces import packet_ground
     from windtunnel.proxy_commands import tell
@@ -120,6 +120,7 @@ def live(options: argparse.Namespace) -> int:
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     spoken = convention_of(options.convention) if options.convention else None
+    duration_s = lasting_s(options.duration)
     with (
         _databases(variant, options) as databases,
         packet_ground(options.links) as ground,
@@ -144,7 +145,7 @@ def live(options: argparse.Namespace) -> int:
                 variant,
                 bindings,
                 seed=options.seed,
-                duration_s=parse("time", options.duration) if options.duration else None,
+                duration_s=duration_s,
                 links=options.links,
                 history=history,
                 databases=databases,

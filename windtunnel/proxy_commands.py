@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twin.errors import InputError
 from windtunnel.cli import MET
+from windtunnel.durations import lasting_s
 
 if TYPE_CHECKING:
     from scenarios.proxying import ProxyPlan, ProxyRun
@@ -87,11 +88,11 @@ def proxy(options: argparse.Namespace) -> int:
     """Carry until Ctrl-C, `control stop` or the end of `--for`; then say what was carried."""
     from scenarios.control import Desk
     from scenarios.proxying import ProxyRun
-    from twin.units import parse
 
+    duration_s = lasting_s(options.duration)
     run = ProxyRun(_plan(options), tell)
-    if options.duration:
-        run.proxy.call_at(parse("time", options.duration), run.proxy.stop)
+    if duration_s is not None:
+        run.proxy.call_at(duration_s, run.proxy.stop)
     desk = Desk(Path(options.control), run.proxy.call, _actions(run)) if options.control else None
     kept = {
         each: signal.signal(each, lambda *_: run.proxy.stop()) for each in (signal.SIGINT, signal.SIGTERM)

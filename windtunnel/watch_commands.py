@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from windtunnel.cli import FAILED, INTERRUPTED, MET, read_seed
+from windtunnel.durations import lasting_s
 
 if TYPE_CHECKING:
     from scenarios.watching.running import Watched
@@ -63,15 +64,14 @@ def watch(options: argparse.Namespace) -> int:
     from scenarios.shipped import load
     from scenarios.watching.control import read_speed
     from scenarios.watching.running import Watching, WatchPlan
-    from twin.units import parse
     from windtunnel.proxy_commands import tell
 
     scenario = load(options.scenario)
     variant = scenario.variant(options.variant) if options.variant else scenario.variants[0]
     if options.no_fire:
         variant = without_fire(variant)
-    if options.duration:
-        variant = shortened(variant, parse("time", options.duration))
+    if (duration_s := lasting_s(options.duration)) is not None:
+        variant = shortened(variant, duration_s)
     plan = WatchPlan(variant, options.seed, read_speed(options.speed), options.paused)
     watching = Watching(Path(options.runs), scenario, plan, tell)
     stop_on_signals(watching.stop)

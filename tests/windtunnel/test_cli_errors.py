@@ -40,6 +40,16 @@ RUN = ("run", "small.scenario.yaml", "--workers", "1", "--replications", "1")
         (["run", "smal"], "did you mean 'small.scenario.yaml'?"),
         (["run", "smal.scenario.yml"], "did you mean 'small.scenario.yaml'?"),
         (["validate", "."], "name a file in it: small.scenario.yaml"),
+        *(
+            ([*command, "--for=-1 s"], "expected a time longer than none, such as '30 s', not '-1 s'")
+            for command in (
+                ("live", "small.scenario.yaml"),
+                ("fidelity", "small.scenario.yaml"),
+                ("load", "small.scenario.yaml"),
+                ("watch", "small.scenario.yaml"),
+                ("proxy", "--to", "127.0.0.1:1"),
+            )
+        ),
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["rnu"], "invalid choice: 'rnu'; did you mean 'run'?"),
         (["hepl"], "did you mean 'help'?"),
