@@ -73,6 +73,15 @@ def test_an_execution_is_described_by_its_id_or_as_the_next(fleet):
     assert fleet.ask("b", "$next/get") == ("accepted", {"timestamp": 0})
 
 
+def test_a_number_may_come_as_a_text(fleet):
+    """AWS's own library for small devices sends the expected version so."""
+    fleet.create("a")
+
+    assert fleet.ask("a", "j/update", status="IN_PROGRESS", expectedVersion="1")[0] == "accepted"
+    assert fleet.ask("a", "j/update", status="SUCCEEDED", expectedVersion="1")[0] == "rejected"
+    assert fleet.ask("a", "j/update", status="SUCCEEDED", expectedVersion="2")[0] == "accepted"
+
+
 def test_starting_again_what_is_in_progress_changes_no_details(fleet):
     """The thing may have restarted."""
     fleet.create("a")
@@ -87,6 +96,8 @@ def test_starting_again_what_is_in_progress_changes_no_details(fleet):
     ("operation", "request_", "code"),
     [
         ("j/update", {"status": "SUCCEEDED", "expectedVersion": 7}, "VersionMismatch"),
+        ("j/update", {"status": "SUCCEEDED", "expectedVersion": "7"}, "VersionMismatch"),
+        ("j/update", {"status": "SUCCEEDED", "expectedVersion": "seven"}, "InvalidRequest"),
         ("j/update", {"status": "SUCCEEDED", "executionNumber": 2}, "ResourceNotFound"),
         ("j/update", {"status": "QUEUED"}, "InvalidRequest"),
         ("j/update", {"status": "CANCELED"}, "InvalidRequest"),

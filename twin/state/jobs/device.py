@@ -185,7 +185,7 @@ def _read(payload: bytes) -> _Asked:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _RejectionError("InvalidJson", "the payload is no JSON") from None
     try:
-        asked = msgspec.convert(body, _Asked)
+        asked = msgspec.convert(body, _Asked, strict=False)  # a client of AWS sends numbers as texts
     except msgspec.ValidationError as error:
         raise _RejectionError("InvalidRequest", str(error)) from None
     details = asked.status_details or {}
