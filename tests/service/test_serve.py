@@ -105,8 +105,11 @@ def test_without_its_broker_the_service_is_read_only_and_recovers_by_itself(serv
     os.kill(service.about["broker_pid"], signal.SIGKILL)
     eventually(lambda: service.http.get("/health").status_code == 503)
     health, twin = service.http.get("/health").json(), service.http.get("/v1/things/gate-1").json()
+    shadow = service.http.get("/things/gate-1/shadow")
     refused = service.http.post("/things/gate-1/shadow", json={"state": {"desired": {"position": "open"}}})
 
+    assert (shadow.status_code, shadow.headers["twin-state"]) == (200, "read_only")
+    assert "quality" not in shadow.json()
     assert fresh["state"] == "live"
     assert fresh["shadow"]["quality"]["/position"]["quality"] == "good"
     assert (health["state"], twin["state"]) == ("read_only", "read_only")

@@ -99,6 +99,22 @@ def test_desiring_anew_prolongs_only_what_was_named():
     assert desired(twins) == {"b": 1}
 
 
+def test_a_get_says_what_its_values_are_worth():
+    """With extensions; without them it is AWS's to the letter."""
+    for has_extensions in (True, False):
+        twins = twins_with(has_extensions=has_extensions)
+        update(twins, 0.0, reported={"a": {"x": 1}}, desired={"b": 1})
+        (answer,) = twins.handle(Message(f"{TOPIC}/get"), 5.0).messages
+        document = json.loads(answer.payload)
+        if has_extensions:
+            assert document["twin"] == "live"
+            quality = document["quality"]
+            assert quality["/a/x"] == {"age_s": 5.0, "quality": "good"}
+            assert quality["/b"] == {"age_s": None, "quality": "unknown"}
+        else:
+            assert document.keys() == {"state", "metadata", "version", "timestamp"}
+
+
 def test_replacing_an_object_forgets_the_ends_below():
     """A path that is no more cannot end; the value that took its place stays."""
     twins = twins_with(has_extensions=True)

@@ -139,15 +139,23 @@ def described(thing: str, shadow: Shadow, records: Records, now_s: float, standi
     `quality` has JSON pointers into the reported section; an age is in seconds, or null if nothing was
     reported or the age is not known.
     """
-    judged = qualities(thing, shadow, records, now_s, standing)
     document = shadow.document()
     delta, _ = shadow.delta()
     if delta:
         document["state"] = {**shadow.state.tree(), "delta": delta}
-    document["timestamp"] = int(now_s)
-    document["twin"] = twin_state(thing, judged, standing)
-    document["quality"] = {
-        pointer(path): {"age_s": age if age is not None and math.isfinite(age) else None, "quality": quality}
-        for path, (age, quality) in judged.items()
+    return {**document, "timestamp": int(now_s), **worth(thing, shadow, records, now_s, standing)}
+
+
+def worth(thing: str, shadow: Shadow, records: Records, now_s: float, standing: Standing) -> Tree:
+    """What a reader may think of the document: the state of the twin, and age and quality as `described`."""
+    judged = qualities(thing, shadow, records, now_s, standing)
+    return {
+        "twin": twin_state(thing, judged, standing),
+        "quality": {
+            pointer(path): {
+                "age_s": age if age is not None and math.isfinite(age) else None,
+                "quality": quality,
+            }
+            for path, (age, quality) in judged.items()
+        },
     }
-    return document

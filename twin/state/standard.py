@@ -64,7 +64,7 @@ def standard_twins(settings: TwinSettings | None = None) -> Twins:
     wanted = settings or TwinSettings()
     registry = Registry(frozenset(wanted.types))
     schema = TypeSchema(wanted.types)
-    shadows, alarms = Shadows(wanted.shadows, schema), Alarms()
+    shadows, alarms = Shadows(wanted.shadows, schema, TypeAges(wanted.types)), Alarms()
     commands = Commands(problem=schema.command_problem)
     perform = Performer(shadows, alarms, commands)
     components: list[Component] = [

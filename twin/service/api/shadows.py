@@ -26,10 +26,17 @@ def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def get_shadow(
         thing: str, caller: Annotated[Token, Depends(reader)], name: ShadowName = None
     ) -> Json:
-        """The shadow: state with delta, metadata, version and timestamp."""
+        """The shadow: state with delta, metadata, version, timestamp; the state of the twin in a header."""
         del caller
-        checked = _name(name)
-        return Json(await kept(service.read(lambda each: shadows.get(thing, checked, b"", each))))
+        checked, is_ready = _name(name), service.bridge.is_ready
+
+        def read(transaction: Transaction) -> tuple[Any, Any]:
+            document = shadows.get(thing, checked, b"", transaction)
+            return document, shadows.worth(thing, checked, transaction, has_broker=is_ready)
+
+        document, worth = await kept(service.read(read))
+        found = document | worth if "quality" in document else document
+        return Json(found, headers={"Twin-State": worth["twin"]})
 
     @router.post("/things/{thing}/shadow", response_class=Json)
     async def update_shadow(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -31,6 +31,9 @@ from twin.state.shadow.requests import (
 from twin.state.shadow.settings import Schema, ShadowSettings
 from twin.state.shadow.trees import Stamp, read_pointer
 
+if TYPE_CHECKING:
+    from twin.state.quality import MaxAges
+
 FILTERS: Final = tuple(
     f"$aws/things/+/shadow/{name}{verb}" for name in ("", "name/+/") for verb in ("update", "get", "delete")
 )
@@ -53,6 +56,7 @@ class Shadows:
 
     settings: ShadowSettings = field(default_factory=ShadowSettings)
     schema: Schema | None = None
+    ages: MaxAges | None = None
     _is_plain: bool = field(init=False, repr=False, compare=False)
     _sizes: dict[str, tuple[Shadow, int]] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -118,7 +122,18 @@ class Shadows:
         delta, _ = shadow.delta()
         if delta:
             document["state"] = {**document["state"], "delta": delta}
+        if self.settings.has_extensions:
+            document |= self.worth(thing, name, transaction)
         return signed(document, int(transaction.now_s), token)
+
+    def worth(self, thing: str, name: str, transaction: Transaction, *, has_broker: bool = True) -> Tree:
+        """The state of the twin, and age and quality of each value; empty without the shadow."""
+        from twin.state.quality import Standing, worth  # it knows the records of this package
+
+        records = transaction.records
+        shadow: Shadow | None = records.get(SHADOW, key_of(thing, name))
+        standing = Standing(has_broker=has_broker, types=self.ages)
+        return {} if shadow is None else worth(thing, shadow, records, transaction.now_s, standing)
 
     def delete(self, thing: str, name: str, payload: bytes, transaction: Transaction) -> Tree:
         """Delete the shadow; return the accepted document with its version, which is published.
