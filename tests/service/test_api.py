@@ -12,6 +12,8 @@ import pytest
 
 pytestmark = pytest.mark.live
 
+DEEP = b"[" * 900 + b"]" * 900
+
 
 @pytest.fixture(scope="module")
 def service(shared_service):
@@ -243,6 +245,8 @@ def test_the_file_of_tokens_holds_hashes_and_is_its_owners_alone(service):
         ("POST", "/v1/things", b'{"name": "far", "due_s": 5}', 400),
         ("POST", "/v1/things/pump-1/commands", b'{"name": "start", "args": {"speed": Infinity}}', 400),
         ("POST", "/v1/things/pump-1/commands", b"[" * 100_000, 400),
+        ("POST", "/v1/things/pump-1/commands", b'{"name": "a", "args": {"a": %s}}' % DEEP, 400),
+        ("POST", "/v1/jobs", b'{"job_id": "a", "targets": ["a"], "document": {"a": %s}}' % DEEP, 400),
         ("GET", "/v1/audit?before=99999999999999999999999", None, 400),
         ("GET", "/v1/things/pump-1/history?after=99999999999999999999999", None, 400),
         ("GET", "/v1/things/pump-1/history?since_s=nan", None, 400),

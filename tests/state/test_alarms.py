@@ -153,6 +153,8 @@ def test_the_same_event_twice_counts_once(twins):
         b"\xff",
         b'{"severity": "major", "thing": "a/b"}',
         b'{"severity": "major", "thing": "a", "type": "#"}',
+        b'{"severity": "major", "thing": "a", "details": {"x": ' + b"[" * 99_999,
+        b'{"severity": "major", "thing": "a", "details": {"x": ' + b"[" * 64 + b"]" * 64 + b"}}",
     ],
 )
 def test_an_unreadable_alarm_is_set_aside(twins, payload):

@@ -1,3 +1,4 @@
+import json
 import math
 from types import SimpleNamespace
 
@@ -204,6 +205,7 @@ def test_the_oldest_that_has_ended_makes_room():
         {"timeout_s": math.nan},
         {"retries": 10},
         {"arguments": {"x": "x" * 70_000}},
+        {"arguments": {"x": json.loads("[" * 64 + "]" * 64)}},
     ],
 )
 def test_a_bad_command_is_refused_and_changes_nothing(twins, bad):
@@ -215,6 +217,18 @@ def test_a_bad_command_is_refused_and_changes_nothing(twins, bad):
 
     assert refused.value.code in (400, 413)
     assert (transaction.changes, list(twins.records)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("deep", "stage"), [(b"[" * 99_999, "sent"), (b"[" * 65 + b"]" * 65, "done"), (b"[[1]]", "done")]
+)
+def test_a_result_that_nobody_could_walk_is_not_kept(twins, deep, stage):
+    """What a device says must not break whoever lists its commands later."""
+    command, _ = issue(twins)
+    said = b'{"id":"%s","stage":"done","result":%s}' % (command.id.encode(), deep)
+    twins.handle(Message("things/gate-1/cmd/open/ack", said), 1.0)
+    assert stand(twins, command).stage == stage
+    assert stand(twins, command).result == ([[1]] if deep == b"[[1]]" else None)
 
 
 @pytest.mark.parametrize("arguments", [{"for_s": 9999}, {"for_s": "long"}])

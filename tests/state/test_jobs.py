@@ -1,3 +1,5 @@
+import json
+
 import msgspec
 import pytest
 
@@ -115,6 +117,7 @@ def test_the_same_plan_again_is_the_same_job(fleet):
         {"speed": 3},
         {"due_s": 3},
         {"document": {"x": "x" * 40_000}},
+        {"document": {"x": json.loads("[" * 64 + "]" * 64)}},
     ],
 )
 def test_a_bad_plan_is_refused(bad):

@@ -163,6 +163,17 @@ def test_a_get_with_bad_json_is_rejected():
     assert ask(twins, "get", b'{"clientToken":"t"}')["get/accepted"]["clientToken"] == "t"
 
 
+@pytest.mark.parametrize("verb", ["update", "get", "delete"])
+def test_a_named_shadow_without_a_name_is_not_the_classic_one(verb):
+    """Its topic has an empty level; the classic shadow is left as it was."""
+    twins = shadows()
+    update(twins, {"reported": {"a": 1}})
+    answers = ask(twins, verb, b'{"state":{"desired":{"a":2}}}', topic=f"{TOPIC}/name/")
+    assert [(suffix, each["code"]) for suffix, each in answers.items()] == [(f"{verb}/rejected", 400)]
+    assert "Invalid shadow name: ''" in answers[f"{verb}/rejected"]["message"]
+    assert ask(twins, "get")["get/accepted"]["version"] == 1
+
+
 def test_shadows_are_bounded():
     """A service with as many shadows as it may have refuses another, and still updates its own."""
     records = Records()

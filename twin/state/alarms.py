@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from twin.errors import RefusedError
 from twin.message import Message
 from twin.state import sessions
+from twin.state.nesting import DEEPEST, is_deep
 from twin.state.records import Record, Records, Transaction, Tree
 
 KIND: Final = "alarm"
@@ -274,7 +275,7 @@ class Alarms:
     def _told(self, message: Message, transaction: Transaction) -> None:
         try:
             told = msgspec.json.decode(message.payload, type=_Told)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
             self._refused(message.topic, str(error), transaction)
             return
         levels = message.topic.split("/")
@@ -445,5 +446,7 @@ def _check(thing: str, kind: str, severity: str, details: Tree | None) -> None:
             raise RefusedError(400, f"{name!r} is no {what} of an alarm: letters, digits and :_.$- only")
     if severity not in SEVERITIES:
         raise RefusedError(400, f"{severity!r} is no severity; known: {', '.join(SEVERITIES)}")
+    if is_deep(details):
+        raise RefusedError(400, f"details of an alarm are nested at most {DEEPEST} deep")
     if details and len(msgspec.json.encode(details)) > DETAILS_LIMIT_BYTES:
         raise RefusedError(413, f"details of an alarm have at most {DETAILS_LIMIT_BYTES} bytes")

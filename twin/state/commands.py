@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from twin.errors import RefusedError
 from twin.message import Message
 from twin.state import sessions
+from twin.state.nesting import DEEPEST, is_deep
 from twin.state.records import Record, Records, Transaction, Tree
 
 KIND: Final = "command"
@@ -175,7 +176,7 @@ class Commands:
             return
         try:
             ack = msgspec.json.decode(message.payload, type=_Ack)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
             transaction.observe("command_unknown")
             transaction.note("set_aside", message.topic, {"reason": str(error)})
             return
@@ -360,7 +361,7 @@ class Commands:
                 transaction.put(KIND, command.id, replace(command, late_stage=ack.stage))
             transaction.observe("command_late")
             return
-        is_kept = len(msgspec.json.encode(ack.result)) <= RESULT_LIMIT_BYTES
+        is_kept = not is_deep(ack.result) and len(msgspec.json.encode(ack.result)) <= RESULT_LIMIT_BYTES
         heard = replace(command, code=ack.code, result=ack.result if is_kept else None)
         if stage == "acked":
             due_s = command.expires_s
@@ -463,5 +464,7 @@ def _check(thing: str, name: str, arguments: Tree, timeout_s: float, retries: in
         raise RefusedError(400, f"a command needs a time-out above 0 s and at most {TIMEOUT_LIMIT_S:g} s")
     if not 0 <= retries < SENDS_LIMIT:
         raise RefusedError(400, f"a command is sent again 0 to {SENDS_LIMIT - 1} times, not {retries}")
+    if is_deep(arguments):
+        raise RefusedError(400, f"arguments of a command are nested at most {DEEPEST} deep")
     if len(msgspec.json.encode(arguments)) > ARGUMENTS_LIMIT_BYTES:
         raise RefusedError(413, f"arguments of a command have at most {ARGUMENTS_LIMIT_BYTES} bytes")

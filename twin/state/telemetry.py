@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from twin.message import Message
+from twin.state.nesting import is_deep
 from twin.state.records import Record, Transaction, Tree
 from twin.state.registry.things import THING, Thing
 from twin.state.types.model import ThingModel, Types
@@ -231,7 +232,7 @@ def _decoded(payload: bytes) -> tuple[list[Tree], str]:
         found = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return [], f"not JSON: {type(error).__name__}"
-    if payload.count(b"[") + payload.count(b"{") > DEEPEST and _is_deep(found):
+    if payload.count(b"[") + payload.count(b"{") > DEEPEST and is_deep(found, DEEPEST):
         return [], f"nested deeper than {DEEPEST} levels"
     readings = found if isinstance(found, list) else [found]
     if not all(isinstance(each, dict) for each in readings) or not readings:
@@ -239,19 +240,6 @@ def _decoded(payload: bytes) -> tuple[list[Tree], str]:
     if len(readings) > LARGEST_BATCH:
         return [], f"{len(readings)} readings; at most {LARGEST_BATCH} come at once"
     return readings, ""
-
-
-def _is_deep(value: Any) -> bool:
-    """Whether a value is nested too deep to be kept: whoever encodes it wraps it further."""
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [inner for each in level for inner in _inside(each)]
-    return bool(level)
-
-
-def _inside(value: Any) -> list[Any]:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [each for each in inner if isinstance(each, dict | list)]
 
 
 def _time_of(fields: Tree, now_s: float) -> tuple[str, float]:

@@ -18,6 +18,7 @@ from twin.errors import InputError, WindtunnelError
 from twin.service.service import ReadOnlyError, TwinService
 from twin.service.writer import BusyError
 from twin.state.journal import StoreError
+from twin.state.nesting import DEEPEST, is_deep
 from twin.state.records import Record
 from twin.state.shadow import RejectedError
 
@@ -75,9 +76,12 @@ class _StrictRequest(Request):
 
     async def json(self) -> Any:
         try:
-            return msgspec.json.decode(await self.body())
+            body = msgspec.json.decode(await self.body())
         except (ValueError, RecursionError) as error:
             raise ApiError(400, f"the body is no JSON: {error}") from None
+        if is_deep(body):
+            raise ApiError(400, f"the body is nested deeper than {DEEPEST} levels")
+        return body
 
 
 class _StrictRoute(APIRoute):

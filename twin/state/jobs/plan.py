@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from twin.errors import RefusedError
+from twin.state.nesting import DEEPEST, is_deep
 from twin.state.records import Record, Tree
 
 JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -123,6 +124,8 @@ def check_plan(plan: Plan) -> None:
         if is_wrong:
             raise RefusedError(400, f"job {plan.job_id!r}: {problem}")
     for document in (plan.document, plan.rollback):
+        if is_deep(document):
+            raise RefusedError(400, f"job {plan.job_id!r}: a document is nested at most {DEEPEST} deep")
         if len(msgspec.json.encode(document)) > DOCUMENT_LIMIT_BYTES:
             raise RefusedError(
                 413, f"job {plan.job_id!r}: a document has at most {DOCUMENT_LIMIT_BYTES} bytes"

@@ -17,6 +17,8 @@ VERBS: Final = frozenset({"update", "get", "delete"})
 THING_NAME: Final = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 SHADOW_NAME: Final = re.compile(r"[$a-zA-Z0-9:_-]{1,64}")
 NAME_SHOWN: Final = 64
+NAMELESS: Final = "/"
+"""In place of the empty name of a named shadow, which is not the classic one; no shadow can be called so."""
 
 
 class RejectedError(Exception):
@@ -93,7 +95,7 @@ def read_topic(topic: str) -> Address | None:
         return None
     if levels[3] != "shadow" or (count == 7 and levels[4] != "name"):
         return None
-    return Address(levels[2], levels[5] if count == 7 else "", verb)
+    return Address(levels[2], (levels[5] or NAMELESS) if count == 7 else "", verb)
 
 
 def check_names(thing: str, name: str, token: str | None = None) -> None:
@@ -107,7 +109,7 @@ def check_names(thing: str, name: str, token: str | None = None) -> None:
     if name and not SHADOW_NAME.fullmatch(name):
         raise RejectedError(
             400,
-            f"Invalid shadow name: '{name[:NAME_SHOWN]}'; "
+            f"Invalid shadow name: '{'' if name == NAMELESS else name[:NAME_SHOWN]}'; "
             "expected 1 to 64 letters, digits, ':', '_', '-' or '$'",
             token,
         )
