@@ -79,6 +79,8 @@ class Desk:
                 answered["ok"] = action(str(order.get("what", "")))
             except WindtunnelError as error:
                 answered["error"] = str(error)
+            except Exception as error:  # noqa: BLE001  (whoever ordered it hears of it; the run goes on)
+                answered["error"] = f"{order['do']} failed: {error!r}"
             done.set()
 
         self._call(perform)

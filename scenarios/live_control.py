@@ -91,8 +91,10 @@ class LiveControl(RunControl):
         if self._is_simulated(what):
             return super().kill(what)
         node, broker = self._ours(what)
-        broker.child.kill()  # type: ignore[union-attr]
+        if node in self.killed:
+            raise InputError(f"{broker.name} of {node!r} is killed already; start it: restart {node}")
         record = self.hand.record({"fault": CRASH, "node": node})
+        broker.child.kill()  # type: ignore[union-attr]
         self.hand.standing[f"{KILL} {node}"] = Standing(lambda _: None, record, self._now_s)
         self.told(self._now_s, f"{broker.name} killed")
         return {"killed": node, "at_s": self._now_s}
@@ -102,7 +104,7 @@ class LiveControl(RunControl):
         if self._is_simulated(what):
             return super().restart(what)
         node, broker = self._ours(what)
-        if broker.pid:
+        if node not in self.killed:  # it runs, or it ended without an order
             self.kill(node)
         with self.level.way("", node).within():  # where it stood before
             broker.child.start()  # type: ignore[union-attr]

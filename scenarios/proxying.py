@@ -199,11 +199,20 @@ def checked_entry(written: Mapping[str, Any]) -> schema.TimelineEntry:
         near = suggestion(str(name), FAULT_FORMS)
         raise InputError(f"unknown fault {name!r}; {near or 'known: ' + ', '.join(FAULT_FORMS)}")
     try:
-        return schema.TimelineEntry.model_validate(dict(written))
+        entry = schema.TimelineEntry.model_validate(dict(written))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise InputError(f"fault {name!r}, {place}: {first['msg'].removeprefix('Value error, ')}") from None
+    form = FAULT_FORMS[str(name)]
+    for key in schema.FAULT_PARAMETERS:
+        if key in written and key not in form.figures:
+            raise InputError(
+                f"fault {name!r} takes no {key!r}; it takes: {', '.join(form.figures) or 'no figures'}"
+            )
+    if form.needs and not any(key in written for key in form.needs):
+        raise InputError(f"fault {name!r} does nothing without a figure; it takes: {', '.join(form.needs)}")
+    return entry
 
 
 def _scenario(plan: ProxyPlan) -> schema.Scenario:

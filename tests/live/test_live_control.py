@@ -1,6 +1,8 @@
 """Changing a live run while it runs."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -74,6 +76,7 @@ def session(tmp_path):
         assert started.wait(20.0)
         return lambda do, what="": ask(tmp_path / "desk", do, what), lambda: (thread.join(60.0), result)[1]
 
+    begin.running = lambda: result["control"].brokers["broker"]
     yield begin
     for desk in desks:
         desk.close()
@@ -339,11 +342,21 @@ def test_a_pause_stops_the_timeline_of_real_packets_too(tmp_path):
 def test_what_cannot_be_done_is_one_sentence(session):
     """And the run goes on."""
     order, wait = session()
+    order("kill")
+    with pytest.raises(InputError, match="mosquitto of 'broker' is killed already; start it: restart broker"):
+        order("kill", "broker")
+    order("restart")
+    os.kill(session.running().pid, signal.SIGKILL)
+    order("restart")  # it had ended without an order
     with pytest.raises(InputError, match="no fault 'partition' was begun here"):
         order("end", "partition")
     with pytest.raises(InputError, match="no node 'app' is a real broker; these are: broker"):
         order("kill", "app")
     with pytest.raises(InputError, match="did you mean 'partition'"):
         order("begin", "{fault: partiton}")
+    with pytest.raises(InputError, match="fault 'fire' does nothing without a figure; it takes: bay"):
+        order("begin", "fire")
     order("stop")
-    assert not wait()["run"].is_whole
+    found = wait()
+    assert not found["run"].is_whole
+    assert [entry["fault"] for entry in found["control"].happened] == ["crash", "crash"]

@@ -147,6 +147,16 @@ def test_the_socket_file_is_the_users_own(tmp_path):
         desk.close()
 
 
+def test_an_order_that_fails_does_not_end_the_run(tmp_path):
+    """Whatever is wrong with it: whoever gave it hears of it."""
+    desk = Desk(tmp_path / "desk", lambda action: action(), {"restart": lambda _: [].pop()})
+    try:
+        with pytest.raises(InputError, match="restart failed: IndexError"):
+            ask(tmp_path / "desk", "restart")
+    finally:
+        desk.close()
+
+
 @pytest.mark.parametrize(
     ("link", "timeline", "sentence"),
     [
@@ -155,6 +165,8 @@ def test_the_socket_file_is_the_users_own(tmp_path):
         ({"path": "direct"}, [{"at": "1 s", "fault": "crash"}], "only links here"),
         ({"path": "direct"}, [{"at": "1 s", "fault": "surge", "factor": 0.5}], "makes delays longer"),
         ({"path": "direct"}, [{"at": "soon", "fault": "surge"}], "fault 'surge', at"),
+        ({"path": "direct"}, [{"at": "1 s", "fault": "netem"}], "'netem' does nothing without a figure"),
+        ({"path": "direct"}, [{"at": "1 s", "fault": "hold", "factor": 2}], "fault 'hold' takes no 'factor'"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(link, timeline, sentence):
