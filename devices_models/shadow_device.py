@@ -18,6 +18,7 @@ import msgspec
 
 from devices_models.publications import fields_of
 from devices_models.world.feature import nearest
+from devices_models.world.settings import Actuation
 from twin.errors import InputError
 from twin.kernel.behaviour import (
     Actuate,
@@ -77,12 +78,12 @@ class Property:
     toggles_every_s: Seconds = 0.0
     every_s: Seconds = 0.0
     walks: float = 0.0
-    moves: str = ""
+    moves: Actuation | None = None
     moved_by: Any = True
 
     def moved(self, value: Any) -> Iterator[Effect]:
         """What the value does to the world."""
-        if self.moves:
+        if self.moves is not None:
             yield Actuate(self.moves, 1.0 if value == self.moved_by else 0.0)
 
     @property

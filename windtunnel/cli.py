@@ -217,9 +217,9 @@ def _add_running(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def add_run_options(command: argparse.ArgumentParser) -> None:
     """The options of every command that runs replications."""
-    command.add_argument("--replications", type=_positive, metavar="N", help="exactly N runs a variant")
+    command.add_argument("--replications", type=read_positive, metavar="N", help="exactly N runs a variant")
     command.add_argument("--seed", type=read_seed, metavar="N", help="first seed instead of the file's")
-    command.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--workers", type=read_positive, metavar="N", help="processes (default: one a core)")
     command.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
     command.add_argument("--quiet", action="store_true", help="no progress on standard error")
@@ -241,8 +241,8 @@ def _add_writing(commands: Commands[argparse.ArgumentParser]) -> None:
     new = commands.add_parser("new", help="make a scenario, and with --scene a building, to start from")
     new.add_argument("name", help="name of the new files, for example my_site")
     new.add_argument("--scene", choices=("carpark",), help="also generate a building")
-    new.add_argument("--levels", type=_positive, default=3, help="levels of the building (default 3)")
-    new.add_argument("--bays", type=_positive, default=120, help="parking bays a level (default 120)")
+    new.add_argument("--levels", type=read_positive, default=3, help="levels of the building (default 3)")
+    new.add_argument("--bays", type=read_positive, default=120, help="parking bays a level (default 120)")
 
 
 def _add_results(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -272,7 +272,7 @@ def _add_link(commands: Commands[argparse.ArgumentParser]) -> None:
     show = actions.add_parser("show", help="delays, loss, bytes and energy of a link, each with its source")
     show.add_argument("name", help="for example thread, lorawan-sf9, or wan:singapore-ashburn")
     show.add_argument("--payload", default="100 B", metavar="SIZE", help="of each message (default: 100 B)")
-    show.add_argument("--hops", type=_positive, default=1, help="radio hops (default 1)")
+    show.add_argument("--hops", type=read_positive, default=1, help="radio hops (default 1)")
     show.add_argument("--tls", choices=("none", "1.2", "1.3"), help="of a wide area connection")
     show.add_argument("--access", metavar="NAME", help="first mile of a wide area link, for example gpon")
     show.add_argument("--round-trip", metavar="TIME", help="of a wide area link instead of the known one")
@@ -284,8 +284,8 @@ def _add_link(commands: Commands[argparse.ArgumentParser]) -> None:
         "record", help="record TCP connect times to a host as a trace (CSV of seconds and round trip)"
     )
     record.add_argument("host", help="host to connect to; it sees one TCP connection a sample")
-    record.add_argument("--port", type=_positive, default=443)
-    record.add_argument("--samples", type=_positive, default=100, help="at most 10000 (default 100)")
+    record.add_argument("--port", type=read_positive, default=443)
+    record.add_argument("--samples", type=read_positive, default=100, help="at most 10000 (default 100)")
     record.add_argument("--interval", type=float, default=1.0, metavar="SECONDS")
     record.add_argument("--out", default="trace.csv", metavar="FILE")
     _add_topology(commands)
@@ -313,7 +313,8 @@ def read_seed(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> int:
+def read_positive(text: str) -> int:
+    """A number of at least 1 from text; raise ArgumentTypeError for anything else."""
     value = int(text) if text.isascii() and text.isdigit() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from twin.errors import MissingEnvironmentError
-from windtunnel.cli import FAILED, INTERRUPTED, INVALID, MET
+from windtunnel.cli import FAILED, INTERRUPTED, INVALID, MET, read_positive, read_seed
 
 EXAMPLES: Final = """\
 examples:
@@ -19,7 +19,7 @@ examples:
 
 A case is one requirement in one variant. It passes if its verdict is the one that the file expects. It is
 pytest that runs them; for all of its options call it directly: pytest designs --scenario-runs runs
-Exit codes: 0 all passed, 1 some failed, 2 invalid input, 5 nothing was selected.
+Exit codes: 0 all passed, 1 some failed, 2 invalid input, also in one of the files, 5 nothing was selected.
 """
 PYTEST_INTERRUPTED, PYTEST_MISUSED, PYTEST_NOTHING = 2, 4, 5
 
@@ -37,9 +37,11 @@ def add_parser(commands: Any) -> None:
     )
     test.add_argument("-k", metavar="WORDS", help="only cases whose names have these words")
     test.add_argument("-m", metavar="TAGS", help="only cases with these tags")
-    test.add_argument("--replications", type=int, metavar="N", help="exactly N runs a variant")
-    test.add_argument("--seed", type=int, metavar="N", help="first seed instead of the files'")
-    test.add_argument("--workers", type=int, default=1, metavar="N", help="processes a scenario (default 1)")
+    test.add_argument("--replications", type=read_positive, metavar="N", help="exactly N runs a variant")
+    test.add_argument("--seed", type=read_seed, metavar="N", help="first seed instead of the files'")
+    test.add_argument(
+        "--workers", type=read_positive, default=1, metavar="N", help="processes a scenario (default 1)"
+    )
     test.add_argument("--runs", default="runs", metavar="DIR", help="where results go (default: runs)")
 
 
@@ -49,10 +51,23 @@ def test(options: argparse.Namespace) -> int:
         raise MissingEnvironmentError("a suite needs pytest: pip install pytest")
     import pytest
 
-    code = int(pytest.main([*_arguments(options), *options.paths]))
+    unread = _Unread()
+    code = int(pytest.main([*_arguments(options), *options.paths], plugins=[unread]))
+    if unread.is_any and code != PYTEST_INTERRUPTED:
+        return INVALID
     if code == PYTEST_NOTHING:
         print("windtunnel: nothing was selected", file=sys.stderr)
     return {PYTEST_INTERRUPTED: INTERRUPTED, PYTEST_MISUSED: INVALID, 3: FAILED}.get(code, code or MET)
+
+
+class _Unread:
+    """A pytest plugin that knows whether a file could not be read; for pytest that is a failure."""
+
+    is_any = False
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A file, or a folder, was looked into."""
+        self.is_any = self.is_any or bool(report.failed)
 
 
 def stored(folder: Path, *, is_json: bool) -> str | None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import simpy
 
@@ -18,7 +18,7 @@ from devices_models.world.blaze import AT_DETECTOR, IN_SMOKE, Blaze
 from devices_models.world.evacuation import Evacuation
 from devices_models.world.feature import Feature, nearest
 from devices_models.world.scene import Scene
-from devices_models.world.settings import GATE_MODES, FireSettings, WorldSettings
+from devices_models.world.settings import GATE_MODES, Actuation, FireSettings, WorldSettings
 from devices_models.world.smoke import Ventilation
 from twin.errors import InputError
 from twin.kernel.randomness import Streams
@@ -39,7 +39,7 @@ COUNTED = {
     "plate": "gate",
 }
 """Quantities that change by events, and the kind of feature they belong to."""
-ACTUATIONS = ("boom", "mode", "admit", "sound", "fan", "sign", "lift", "chargers")
+ACTUATIONS = get_args(Actuation)
 
 Observe = Callable[[str, str, float], None]
 

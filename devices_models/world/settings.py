@@ -11,6 +11,8 @@ Growth: TypeAlias = Literal["slow", "medium", "fast", "ultrafast"]
 WidthConvention: TypeAlias = Literal["sfpe_effective_width", "imo_clear_width"]
 GateMode: TypeAlias = Literal["closed", "ticket", "free", "authorise"]
 GATE_MODES: tuple[GateMode, ...] = ("closed", "ticket", "free", "authorise")
+Actuation: TypeAlias = Literal["boom", "mode", "admit", "sound", "fan", "sign", "lift", "chargers"]
+"""What a device can move in the world."""
 """The modes in the order of the numbers that `Actuate("mode", number)` takes."""
 
 

@@ -101,8 +101,11 @@ def test_what_is_asked_of_nobody_is_refused_when_all_is_put_together(old, tmp_pa
     path.write_text(TEXT.replace(old, old.replace("pumps", "pmps")), encoding="utf-8")
     with pytest.raises(
         ScenarioError, match=r"'pmps' of a campaign or command is nobody; did you mean 'pumps'\?"
-    ):
+    ) as caught:
         put_together(load(path), "nobody.scenario.yaml")
+    issue = caught.value.issues[0]
+    line = path.read_text(encoding="utf-8").splitlines()[issue.line - 1]
+    assert line[issue.column - 1 :].startswith("pmps")
 
 
 def test_a_hand_cannot_set_what_a_device_has_not(tmp_path):

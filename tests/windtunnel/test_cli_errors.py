@@ -58,6 +58,7 @@ RUN = ("run", "small.scenario.yaml", "--workers", "1", "--replications", "1")
         ([*RUN, "--varient", "far"], "usage: windtunnel run "),
         ([*RUN, "--varient", "far"], "--varient far; did you mean '--variant'?"),
         (["link", "show", "lte", "--ratee", "1"], "did you mean '--rate'?"),
+        (["test", "--replications", "0"], "expected a whole number of at least 1, not '0'"),
         ([], "first steps:"),
         ([], "COMMAND"),
     ],
@@ -69,6 +70,16 @@ def test_invalid_input_is_exit_code_2_and_a_sentence(windtunnel, arguments, said
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_suite_with_an_invalid_file_is_exit_code_2(cold, folder):
+    """Whatever became of the others; the file says its errors as `validate` does."""
+    text = (folder / "small.scenario.yaml").read_text(encoding="utf-8")
+    (folder / "broken.scenario.yaml").write_text(text.replace("runs_on: ", "runs_onn: "), encoding="utf-8")
+    done = cold("test", "-k", "near and answers", "--replications", "1")
+
+    assert done.returncode == 2
+    assert "did you mean 'runs_on'?" in done.stdout
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1", '{"scenario_title": 7}'])
