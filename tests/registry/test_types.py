@@ -1,6 +1,7 @@
 """Device types: the shipped ones, what is wrong with broken ones, and what they allow."""
 
 import copy
+import json
 import math
 
 import pytest
@@ -10,8 +11,11 @@ from devices_models.shadow_device import ShadowDevice
 from scenarios.format.source import parse
 from twin.errors import InputError
 from twin.kernel.randomness import Stream
+from twin.message import Message
 from twin.state.records import Records
 from twin.state.registry.things import Thing
+from twin.state.shadow import Shadows
+from twin.state.twins import Twins
 from twin.state.types import shipped_types
 from twin.state.types.checking import check, extended, read_type
 from twin.state.types.model import ThingModel
@@ -221,6 +225,36 @@ def test_a_wish_is_for_the_writers_of_the_type(records, by, changes, words):
     problem = TypeSchema(shipped_types()).writer_problem("lock-1", changes, by, records)
     assert words in problem
     assert bool(words) == bool(problem)
+
+
+def test_personal_values_are_hidden_before_a_shadow_keeps_them(records):
+    """Not in the record, nor in an answer or event, but checked as they came; null takes a value away."""
+    document = {
+        "@type": "tm:ThingModel",
+        "properties": {
+            "plate": {
+                "type": "string",
+                "maxLength": 8,
+                "readOnly": True,
+                "x-twin": {"personal_data": "mask"},
+            },
+            "driver": {"type": "string", "readOnly": True, "x-twin": {"personal_data": "drop"}},
+            "speed": {"type": "number", "readOnly": True},
+        },
+    }
+    schema = TypeSchema({"boom_gate": read_type(document, "boom_gate")})
+    twins = Twins([Shadows(schema=schema)], records)
+
+    def report(**values):
+        payload = json.dumps({"state": {"reported": values}}).encode()
+        return twins.handle(Message("$aws/things/gate-1/shadow/update", payload), 1.0)
+
+    said = report(plate="B-AB 123", driver="Ada", speed=5)
+    assert records.get("shadow", "gate-1").state.reported == {"plate": "***", "speed": 5}
+    assert not any(b"AB 123" in each.payload or b"Ada" in each.payload for each in said.messages)
+    assert report(plate="far too long a plate").messages[0].topic.endswith("/rejected")
+    report(plate=None)
+    assert records.get("shadow", "gate-1").state.reported == {"speed": 5}
 
 
 def test_a_part_of_an_object_may_be_desired(records):

@@ -42,6 +42,10 @@ class Schema(Protocol):
         """Why the changes are refused with 400, or an empty text."""
         ...
 
+    def protected(self, thing: str, changes: Tree, records: Records) -> Tree:
+        """The reported changes without personal values; the very same if there are none."""
+        ...
+
     def writer_problem(self, thing: str, changes: Tree, by: str, records: Records) -> str:
         """Why these wishes are not for this kind of writer, or an empty text."""
         ...

@@ -205,6 +205,9 @@ class Shadows:
         key = f"{thing}/{name}" if name else thing
         before: Shadow | None = records.get(SHADOW, key)
         stamp: Stamp = now_s if request.event_s is None else [now_s, request.event_s]
+        asked = request
+        if self.schema is not None:
+            request = self._protected(self.schema, thing, request, records)
         try:
             after, metadata = (before or UNWRITTEN).updated(
                 request.state, stamp, mark_of(timestamp), settings.depth_limit
@@ -220,7 +223,7 @@ class Shadows:
         if request.condition is not None:
             check_condition(request, before)
         if self.schema is not None:
-            self._check_schema(self.schema, thing, request, records, by)
+            self._check_schema(self.schema, thing, asked, records, by)
         ended = 0
         if not self._is_plain or request.expires_s is not None or base.expiries:
             endings = Endings(settings, self.schema, thing, records)
@@ -261,6 +264,15 @@ class Shadows:
             raise RejectedError(429, "Too many shadows", token)
         stone: Tombstone | None = records.get(TOMBSTONE, key_of(thing, name))
         return Shadow() if stone is None else Shadow(version=stone.version)
+
+    def _protected(self, schema: Schema, thing: str, request: Request, records: Records) -> Request:
+        """The request as it may be kept."""
+        state = request.state or {}
+        reported = state.get("reported")
+        if not reported:
+            return request
+        kept = schema.protected(thing, reported, records)
+        return request if kept is reported else replace(request, state={**state, "reported": kept})
 
     def _check_schema(self, schema: Schema, thing: str, request: Request, records: Records, by: str) -> None:
         for section, changes in (request.state or {}).items():

@@ -133,6 +133,11 @@ class ThingModel:
         """Whether a payload of the type may hold personal values that must not be kept."""
         return any(self._personal.values())
 
+    @property
+    def has_personal_properties(self) -> bool:
+        """Whether a property of the type is personal."""
+        return bool(self._personal[""])
+
     def _personal_own(self) -> dict[str, PersonalData]:
         rules = {each.name: each.personal_data for each in self.properties.values()}
         return {name: rule for name, rule in rules.items() if rule != "keep"}

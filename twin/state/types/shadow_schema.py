@@ -25,6 +25,14 @@ class TypeSchema:
             return model.desired_problem(changes)
         return model.report_problem(without_null(changes))
 
+    def protected(self, thing: str, changes: Tree, records: Records) -> Tree:
+        """The reported changes with personal values masked or dropped; null, which removes, stays."""
+        model = self._model(thing, records)
+        if model is None or not model.has_personal_properties:
+            return changes
+        kept = model.protected(changes)
+        return {name: None if changes[name] is None else value for name, value in kept.items()}
+
     def writer_problem(self, thing: str, changes: Tree, by: str, records: Records) -> str:
         """Why the wishes are not for rules, an operator, the cloud or the device, or an empty text."""
         model = self._model(thing, records)
