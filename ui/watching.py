@@ -13,6 +13,7 @@ from scenarios.store import Manifest
 from scenarios.watching.desk import WATCH
 from ui.markup import plain
 from ui.player.view import live_player, player
+from ui.redrawing import redrawn
 from ui.run_view import (
     SPEEDS,
     TIMES,
@@ -80,7 +81,7 @@ def _floor_plan(folder: Path, manifest: Manifest, *, is_running: bool) -> None:
 
 def _polled(draw: Callable[..., None], folder: Path, *, is_running: bool) -> None:
     """Draw a part of the page, and again and again while the run goes on."""
-    st.fragment(draw, run_every=POLL_S if is_running else None)(folder, is_running=is_running)
+    redrawn(POLL_S if is_running else None)(draw)(folder, is_running=is_running)
 
 
 def _pause(folder: Path, *, is_running: bool) -> None:
@@ -140,7 +141,7 @@ def _standings(folder: Path, *, is_running: bool) -> None:
 # orders --------------------------------------------------------------------------------------------------
 
 
-@st.fragment
+@redrawn()
 def _orders(folder: Path, names: dict[str, Any]) -> None:
     """A row of buttons, each with what it can do below it."""
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):

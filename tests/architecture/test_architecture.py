@@ -164,6 +164,12 @@ def test_nobody_uses_global_randomness_or_unsafe_decoding():
     assert offenders + calls + global_numpy == []
 
 
+def test_each_part_that_is_drawn_again_has_a_container_of_its_own():
+    """Which `redrawn` gives it: a bare fragment of Streamlit's may end the page of a slow browser."""
+    found = {path.name for path in (ROOT / "ui").rglob("*.py") if "st.fragment" in path.read_text("utf-8")}
+    assert found == {"redrawing.py"}
+
+
 def test_a_port_has_at_most_three_methods():
     """Wide ports are paid for once per adapter."""
     tree = ast.parse((ROOT / "twin/kernel/ports.py").read_text(encoding="utf-8"))

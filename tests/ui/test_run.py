@@ -397,7 +397,7 @@ def test_the_flagship_is_judged(site, tab):
 @pytest.mark.live
 @pytest.mark.timeout(240)
 @pytest.mark.slow
-@pytest.mark.waits
+@pytest.mark.alone
 def test_the_flagship_is_watched_interfered_with_and_cancelled_from_a_second_browser(site, tab, another_tab):
     """The floor plan moves, a cut is done, and both see the end."""
     address, folder = site

@@ -24,6 +24,7 @@ from ui.choosing import chosen_run
 from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
+from ui.redrawing import redrawn
 from ui.results_view import kind_of
 from ui.settings import settings
 from ui.verdicts import badge
@@ -167,7 +168,7 @@ def _start(command: list[str], label: str) -> None:
         st.error(str(error))
 
 
-@st.fragment(run_every=1.0)
+@redrawn(1.0)
 def _going_on() -> None:
     """What runs now, with orders to it; the page is drawn anew when one has ended."""
     ours = [job for job in jobs().all() if job.label in LABELS]

@@ -20,6 +20,7 @@ from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
 from ui.player.view import Asked, player, sequence
+from ui.redrawing import redrawn
 from ui.replay_view import (
     breakdown,
     command,
@@ -131,7 +132,7 @@ def _make(arguments: list[str], folder: Path) -> None:
     _wait(job, folder)
 
 
-@st.fragment(run_every=POLL_S)
+@redrawn(POLL_S)
 def _wait(job: Job, folder: Path) -> None:
     if job.is_over:
         st.rerun()
@@ -156,7 +157,7 @@ def _show(run: str, folder: Path) -> None:
         _why(replay, chosen)
 
 
-@st.fragment
+@redrawn()
 def _played(run: str, name: str, replay: Replay, stamp: int) -> None:
     """The player, and what the page says of the moment that it stands at."""
     seek = st.session_state.get(ASKED) or Asked(0, _asked_time())

@@ -16,6 +16,7 @@ from ui import shelf, watching
 from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
+from ui.redrawing import redrawn
 from ui.run_view import (
     SPEEDS,
     TIMES,
@@ -71,7 +72,7 @@ def page() -> None:
 # what goes on --------------------------------------------------------------------------------------------
 
 
-@st.fragment(run_every=2 * POLL_S)
+@redrawn(2 * POLL_S)
 def _running() -> None:
     """A line for each run that goes on, and each that waits for its turn."""
     store = Store(settings().runs)
@@ -193,7 +194,7 @@ def _beginning(number: str) -> None:
     _await(job)
 
 
-@st.fragment(run_every=SOON_S)
+@redrawn(SOON_S)
 def _await(job: Job) -> None:
     """Go to the job's run as soon as it is there."""
     run = run_of(job, Store(settings().runs).list())
@@ -242,7 +243,7 @@ def _end(folder: Path, manifest: Manifest) -> None:
             st.error(problem)
 
 
-@st.fragment(run_every=POLL_S)
+@redrawn(POLL_S)
 def _judging(folder: Path, manifest: Manifest) -> None:
     """Progress and verdicts as they form; at its end the whole page is drawn anew."""
     state = progress(folder)

@@ -14,6 +14,7 @@ from ui.choosing import chosen_run
 from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
+from ui.redrawing import redrawn
 from ui.results_view import kind_of
 from ui.run_view import of_process, share_done
 from ui.settings import settings
@@ -61,7 +62,7 @@ def _begin() -> None:
                 st.error(str(error))
 
 
-@st.fragment(run_every=1.0)
+@redrawn(1.0)
 def _going_on() -> None:
     """Suites that wait or run, with a way to end them; the page is drawn anew when one has ended."""
     ours = [job for job in jobs().all() if job.label == LABEL]

@@ -21,6 +21,7 @@ from ui.jobs import Job, jobs
 from ui.markup import plain
 from ui.navigation import link
 from ui.palette import ink
+from ui.redrawing import redrawn
 from ui.settings import settings
 from ui.sweeping import Order, Range
 
@@ -185,7 +186,7 @@ def _earlier() -> None:
 # waiting ---------------------------------------------------------------------------------------------------
 
 
-@st.fragment(run_every=POLL_S)
+@redrawn(POLL_S)
 def _begun(job: Job) -> None:
     """A job until its folder is there, or it has failed."""
     process = job.process.pid if job.process else None
@@ -206,7 +207,7 @@ def _begun(job: Job) -> None:
         st.progress(0.0, "Starting")
 
 
-@st.fragment(run_every=POLL_S)
+@redrawn(POLL_S)
 def _going_on(root: Path, manifest: Manifest) -> None:
     """A sweep under way, whoever began it."""
     try:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ui.markup import plain
+from ui.redrawing import redrawn
 from ui.twins import view
 from ui.twins.acting import acting
 from ui.twins.branching import branching
@@ -46,7 +47,7 @@ def page() -> None:
         st.error(str(error), icon=":material/cloud_off:")
 
 
-@st.fragment(run_every=2.0)
+@redrawn(2.0)
 def _standing(service: ServiceClient) -> None:
     """A banner while the broker is away; nothing to see while all is well."""
     try:
@@ -132,7 +133,7 @@ def _kind(service: ServiceClient, name: str) -> dict[str, Any] | None:
     return found
 
 
-@st.fragment(run_every=2.0)
+@redrawn(2.0)
 def _now(service: ServiceClient, thing: str) -> None:
     """The twin as it is, drawn anew every two seconds."""
     try:
