@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
-from devices_models.publications import address, fields_of, report, shadow_report
+from devices_models.publications import address, fields_of, report, shadow_report, version_of
 from devices_models.world.settings import GATE_MODES
 from twin.kernel.behaviour import (
     Actuate,
@@ -112,7 +112,7 @@ class BoomGate:
     def _follow(self, message: Message, context: Context) -> Iterable[Effect]:
         """Do what the shadow wishes, unless the wish is older than one already followed."""
         delta = fields_of(message.payload) or {}
-        version = int(delta.get("version", self.delta_version))
+        version = version_of(delta, self.delta_version)
         if version < self.delta_version:
             return ()
         self.delta_version = version
@@ -241,7 +241,7 @@ class Switch:
         return {wiring.on: True, wiring.off: False, "on": True, "off": False}.get(at.command)
 
     def _wished(self, delta: dict[str, Any]) -> bool | None:
-        version = int(delta.get("version", self.delta_version))
+        version = version_of(delta, self.delta_version)
         if version < self.delta_version:
             return None
         self.delta_version = version

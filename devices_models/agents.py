@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from devices_models.publications import fields_of
+from devices_models.publications import fields_of, version_of
 from twin.kernel.behaviour import Context, Effect, NodeId, Observe, Send, Wake
 from twin.message import Message
 
@@ -131,8 +131,8 @@ class JobAgent:
         document = execution.get("jobDocument")
         self.work = Work(
             str(execution.get("jobId")),
-            int(execution.get("executionNumber", 1)),
-            int(execution.get("versionNumber", 1)),
+            version_of(execution, 1, "executionNumber"),
+            version_of(execution, 1, "versionNumber"),
             document if isinstance(document, dict) else {},
         )
         self.state = "downloading"

@@ -51,9 +51,23 @@ def fields_of(payload: bytes) -> dict[str, Any] | None:
     """The fields of a JSON object; None for any other payload."""
     try:
         decoded = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return decoded if isinstance(decoded, dict) else None
+
+
+def part_of(document: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """The object in an object that somebody else has written; an empty one where something else stands."""
+    for name in path:
+        part = document.get(name)
+        document = part if isinstance(part, dict) else {}
+    return document
+
+
+def version_of(document: Mapping[str, Any], otherwise: int, name: str = "version") -> int:
+    """The whole number of this name in a document that somebody else has written."""
+    version = document.get(name)
+    return version if type(version) is int else otherwise
 
 
 def personal_size(fields: Mapping[str, Any], personal: Iterable[str]) -> int:

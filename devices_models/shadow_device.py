@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import msgspec
 
-from devices_models.publications import fields_of
+from devices_models.publications import fields_of, part_of, version_of
 from devices_models.world.feature import nearest
 from devices_models.world.settings import Actuation
 from twin.errors import InputError
@@ -308,7 +308,7 @@ class ShadowDevice:
         if topic.endswith((f"{context.node}/delta", DELTA)):
             yield from self._delta(document, context)
         elif topic.endswith(DOCUMENTS):
-            yield from self._compare(document.get("current", {}), context, is_whole=False)
+            yield from self._compare(part_of(document, "current"), context, is_whole=False)
         elif topic.endswith(GET_ACCEPTED):
             yield from self._got(document, context)
         elif topic.endswith(GET_REJECTED):
@@ -316,33 +316,33 @@ class ShadowDevice:
                 yield self._subscription(DELTA, context)
             yield self._report(self.state, context)
         elif topic.endswith(ACCEPTED):
-            self.version = max(self.version, int(document.get("version", 0)))
+            self.version = max(self.version, version_of(document, 0))
 
     def _delta(self, delta: Mapping[str, Any], context: Context) -> Iterator[Effect]:
-        version = int(delta.get("version", self.version))
+        version = version_of(delta, self.version)
         if version < self.version or (version == self.version and self.ignores == "lower_or_equal"):
             return
         self.version = version
-        yield from self._follow(delta.get("state", {}), delta.get("metadata", {}), context)
+        yield from self._follow(part_of(delta, "state"), part_of(delta, "metadata"), context)
 
     def _got(self, document: Mapping[str, Any], context: Context) -> Iterator[Effect]:
         """The whole shadow: follow what is desired and not so, report what is so and not known."""
         if self.reconnect == "get_before_subscribe":
             yield self._subscription(DELTA, context)
         yield from self._compare(document, context, is_whole=True)
-        reported = document.get("state", {}).get("reported", {})
+        reported = part_of(document, "state", "reported")
         missing = {name: value for name, value in self.state.items() if reported.get(name) != value}
         if missing:
             yield self._report(missing, context)
 
     def _compare(self, document: Mapping[str, Any], context: Context, *, is_whole: bool) -> Iterator[Effect]:
         """Compare what is desired with what is so; a notification must be newer than the document (azure)."""
-        version = int(document.get("version", self.version))
+        version = version_of(document, self.version)
         if version < self.version or (not is_whole and self.reconnect == "azure" and version <= self.version):
             return
         self.version = version
-        wished = document.get("state", {}).get("desired", {})
-        stamps = document.get("metadata", {}).get("desired", {})
+        wished = part_of(document, "state", "desired")
+        stamps = part_of(document, "metadata", "desired")
         yield from self._follow(wished, stamps, context)
 
 

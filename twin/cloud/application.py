@@ -148,7 +148,7 @@ class Application:
     def _query(self, message: Message, user: NodeId) -> list[Effect]:
         try:
             request = msgspec.json.decode(message.payload, type=Request)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [Drop(message, "not understood")]
         errand = msgspec.json.encode(Errand(user, request.number)).decode()
         query = msgspec.json.encode(Query(request.topic, errand))
@@ -157,7 +157,7 @@ class Application:
     def _fail(self, message: Message, user: NodeId) -> list[Effect]:
         try:
             request = msgspec.json.decode(message.payload, type=Request)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [Drop(message, "not understood")]
         failure = Response(request.number, request.topic, b"", self.errors[-1][1])
         return [Send(user, Message(RESPONSE_TOPIC, msgspec.json.encode(failure)))]

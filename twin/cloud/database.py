@@ -79,7 +79,7 @@ class Database:
     def _answer(self, message: Message, source: NodeId) -> list[Effect]:
         try:
             query = msgspec.json.decode(message.payload, type=Query)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [Drop(message, "not understood")]
         value = self.latest.get(query.topic, b"")
         answer = QueryAnswer(query.topic, query.reference, value, self.stored_count)

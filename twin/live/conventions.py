@@ -92,7 +92,7 @@ def said(message: Message, places: Places) -> tuple[Field, bytes] | None:
         return None
     try:
         document = msgspec.json.decode(message.payload, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return places[thing]._replace(what=STATE), bytes(document.state.reported or b"{}")
 
@@ -129,7 +129,7 @@ def members_of(payload: bytes) -> dict[str, Any] | None:
     """The members of a JSON object, without the ledger's mark; None for any other payload."""
     try:
         return msgspec.json.decode(unmarked(payload)[0], type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

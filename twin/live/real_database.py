@@ -75,7 +75,7 @@ class RealDatabase:
     def _ask(self, message: Message, source: NodeId, context: Context) -> list[Effect]:
         try:
             query = msgspec.json.decode(message.payload, type=Query)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [Drop(message, "not understood")]
         self.numbered += 1
         name = f"{OUTSIDE}{self.numbered}"

@@ -105,7 +105,7 @@ class PayloadTemplate:
             return payload
         try:
             msgspec.json.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return payload
         return msgspec.json.encode(_filled(self.document, {**values, "payload": msgspec.Raw(payload)}))
 
@@ -115,7 +115,7 @@ class PayloadTemplate:
         for name in self._path:
             try:
                 inner = bytes(msgspec.json.decode(inner, type=dict[str, msgspec.Raw])[name])
-            except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
                 return data
         return inner
 

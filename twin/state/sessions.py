@@ -46,7 +46,7 @@ class Sessions:
         """Take a birth or a death; what is older than the session that stands changes nothing."""
         try:
             said = msgspec.json.decode(message.payload, type=_Announcement)
-        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             transaction.observe("session_unreadable")
             return
         thing = message.topic.split("/")[-2]

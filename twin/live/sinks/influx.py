@@ -122,7 +122,7 @@ def _point(record: Record, measurement: str) -> str:
     )
     try:
         document = msgspec.json.decode(record.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = {"payload": b64encode(record.payload).decode()}
     fields = {name: value for name, value in _leaves(document, "") if name != "key"}
     written = ",".join(f"{_tag(name)}={value}" for name, value in fields.items())

@@ -63,7 +63,7 @@ def line_of(record: Record) -> bytes:
         document = msgspec.json.format(msgspec.Raw(record.payload), indent=-1)
         msgspec.json.decode(document)
         body: dict[str, object] = {"document": msgspec.Raw(document)}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = {"payload": record.payload}
     head = {"key": record.key, "topic": record.topic, "thing": record.thing, "at_s": record.at_s}
     return msgspec.json.encode({**head, **body}) + b"\n"

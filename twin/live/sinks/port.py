@@ -74,7 +74,7 @@ def document_of(payload: bytes) -> str | None:
     try:
         msgspec.json.decode(payload)
         return payload.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -158,7 +158,7 @@ def _gate_of(message: Message, camera: str) -> str:
     """The gate that the camera names in its event, or the gate of the camera's place."""
     try:
         event: Any = msgspec.json.decode(message.payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         event = None
     named = event.get("gate") if isinstance(event, dict) else None
     return str(named or _place(camera))
