@@ -163,6 +163,28 @@ def test_a_request_that_dawdles_is_ended(service):
         assert connection.recv(100).startswith(b"HTTP/1.1 408")
 
 
+def test_a_shadow_is_changed_only_if_it_is_as_it_was_read(admin):
+    """By its ETag, which is its version; a condition that does not hold changes nothing."""
+    path, wish = "/things/lamp-etag/shadow", {"state": {"desired": {"on": True}}}
+
+    def asked(method, **headers):
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return admin.request(method, path, headers=sent, json=wish if method == "POST" else None).status_code
+
+    assert asked("POST", if_match="*") == 412
+    assert asked("POST", if_none_match="*") == 200
+    assert asked("POST", if_none_match="*") == 412
+    tag = admin.get(path).headers["etag"]
+    assert tag == '"1"'
+    assert asked("POST", if_match='"7"') == asked("DELETE", if_match='"7"') == 412
+    assert asked("POST", if_match=f'"7", {tag}') == 200
+    told = admin.post(path, headers={"If-Match": tag}, json=wish)
+    assert (told.status_code, told.json()["message"]) == (
+        412, 'If-Match "1" does not hold: the shadow is at version 2'
+    )  # fmt: skip
+    assert asked("DELETE", if_match='"2"') == 200
+
+
 def test_more_than_ten_shadow_requests_in_flight_are_too_many(as_role):
     """Of one token."""
     client = as_role("operator")

@@ -10,7 +10,8 @@ from twin.service.service import TwinService
 from twin.service.tokens import Token
 from twin.state.records import Transaction
 from twin.state.registry.audit import administered
-from twin.state.shadow import Shadows
+from twin.state.shadow import SHADOW, Shadows
+from twin.state.shadow.requests import key_of
 from twin.state.standard import component
 
 LARGEST_PAGE = 100
@@ -26,7 +27,7 @@ def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
     async def get_shadow(
         thing: str, caller: Annotated[Token, Depends(reader)], name: ShadowName = None
     ) -> Json:
-        """The shadow: state with delta, metadata, version, timestamp; the state of the twin in a header."""
+        """The shadow with its delta; the version is its ETag, and a header says the state of the twin."""
         del caller
         checked, is_ready = _name(name), service.bridge.is_ready
 
@@ -36,16 +37,17 @@ def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
 
         document, worth = await kept(service.read(read))
         found = document | worth if "quality" in document else document
-        return Json(found, headers={"Twin-State": worth["twin"]})
+        return Json(found, headers={"Twin-State": worth["twin"], "ETag": f'"{document["version"]}"'})
 
     @router.post("/things/{thing}/shadow", response_class=Json)
     async def update_shadow(
         request: Request, thing: str, caller: Annotated[Token, Depends(writer)], name: ShadowName = None
     ) -> Json:
-        """Merge a state document into the shadow."""
+        """Merge a state document into the shadow, if the headers If-Match and If-None-Match allow it."""
         payload, checked = await request.body(), _name(name)
 
         def update(transaction: Transaction) -> Any:
+            _check_match(request, thing, checked, transaction)
             by = "device" if caller.role == "device" else "operator"
             accepted = shadows.update(thing, checked, payload, transaction, by=by)
             administered(transaction, caller.name, "update", _what(thing, checked))
@@ -55,12 +57,13 @@ def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
 
     @router.delete("/things/{thing}/shadow", response_class=Json)
     async def delete_shadow(
-        thing: str, caller: Annotated[Token, Depends(writer)], name: ShadowName = None
+        request: Request, thing: str, caller: Annotated[Token, Depends(writer)], name: ShadowName = None
     ) -> Json:
-        """Delete the shadow."""
+        """Delete the shadow, if the header If-Match allows it."""
         checked = _name(name)
 
         def delete(transaction: Transaction) -> Any:
+            _check_match(request, thing, checked, transaction)
             accepted = shadows.delete(thing, checked, b"", transaction)
             administered(transaction, caller.name, "delete", _what(thing, checked))
             return accepted
@@ -84,6 +87,19 @@ def shadow_routes(service: TwinService, callers: Callers) -> APIRouter:
         return Json(page)
 
     return router
+
+
+def _check_match(request: Request, thing: str, name: str, transaction: Transaction) -> None:
+    """Raise ApiError 412 if a condition in the headers does not hold; an ETag is a version in quotes."""
+    shadow = transaction.records.get(SHADOW, key_of(thing, name))
+    tags = set() if shadow is None else {"*", f'"{shadow.version}"'}
+    for header, is_wanted in (("if-match", True), ("if-none-match", False)):
+        asked = request.headers.get(header)
+        if asked is None:
+            continue
+        if any(each.strip() in tags for each in asked.split(",")) is not is_wanted:
+            stands = "there is no shadow" if shadow is None else f"the shadow is at version {shadow.version}"
+            raise ApiError(412, f"{header.title()} {asked[:64]} does not hold: {stands}")
 
 
 def _what(thing: str, name: str) -> str:
