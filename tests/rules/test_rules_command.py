@@ -82,6 +82,16 @@ def test_a_csv_is_a_recording_too(folder, capsys):
     assert [each["by"] for each in found["events"]] == ["time", "message"]
 
 
+def test_a_csv_may_have_the_payload_as_json(folder, capsys):
+    """As a log of a broker has it."""
+    rows = (
+        'at_s,topic,payload\n10,sensor/a/telemetry,"{""temp"":71,""smoke"":0.4}"\n20,sensor/a/telemetry,{}\n'
+    )
+    (folder / "day.csv").write_text(rows, encoding="utf-8")
+    code, out, _ = run(capsys, "test", "my.rules", "--data", "day.csv", "--json")
+    assert (code, json.loads(out)["fired"]) == (0, 2)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -90,6 +100,10 @@ def test_a_csv_is_a_recording_too(folder, capsys):
         ("x.jsonl", '{"topic":"a"}\n', "x.jsonl:1: no time"),
         ("x.csv", "a,b\n1,2\n", "expected the columns at_s (or ts) and topic, found a, b"),
         ("x.csv", "at_s,topic\nnow,a\n", "x.csv:2: could not convert"),
+        ("x.csv", "at_s,topic\nnan,a\n", "x.csv:2: no time: at_s is nan"),
+        ("x.csv", "at_s,topic,a\n1,a," + "9" * 140_000 + "\n", "field larger than field limit"),
+        ("x.jsonl", '{"at_s":"inf","topic":"a"}\n', "x.jsonl:1: no time: at_s is inf"),
+        ("x.jsonl", "[" * 99_999, "x.jsonl:1: no JSON"),
     ],
 )
 def test_a_recording_that_is_none_is_refused(folder, capsys, name, text, message):

@@ -1,12 +1,14 @@
 """Messages that were recorded, told to rules once more: every firing, and why, without anything being done.
 
 A recording is JSON lines or CSV. A line has `at_s` (seconds) or `ts` (milliseconds), `topic` and `payload`;
-in a CSV every further column is a field of the payload. An export of a twin store's journal is one too.
+in a CSV every further column is a field of the payload, and one called `payload` may hold it as JSON.
+An export of a twin store's journal is one too.
 """
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -128,7 +130,7 @@ def read_lines(lines: Iterable[str], name: str = "") -> list[Recorded]:
             continue
         try:
             found.append(_of(msgspec.json.decode(line)))
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError, InputError) as error:
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError, InputError) as error:
             raise InputError(f"{name or 'data'}:{number}: {_reason(error)}") from error
         if len(found) > MOST_LINES:
             raise InputError(f"{name or 'data'}: more than {MOST_LINES:,} messages")
@@ -138,7 +140,7 @@ def read_lines(lines: Iterable[str], name: str = "") -> list[Recorded]:
 def _reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, msgspec.DecodeError):
+    if isinstance(error, msgspec.DecodeError | RecursionError):
         return f"no JSON: {error}"
     return "expected an object with at_s (seconds) or ts (milliseconds), topic and payload"
 
@@ -156,7 +158,10 @@ def _of(entry: Any) -> Recorded:
 def _time_of(entry: Mapping[str, Any]) -> float:
     for column, scale in zip(TIME_COLUMNS, (1.0, 1000.0)):
         if entry.get(column) not in (None, ""):
-            return float(entry[column]) / scale
+            at_s = float(entry[column]) / scale
+            if not math.isfinite(at_s):
+                raise InputError(f"no time: {column} is {entry[column]}")
+            return at_s
     raise InputError("no time: expected at_s (seconds) or ts (milliseconds)")
 
 
@@ -168,14 +173,16 @@ def read_csv(lines: Iterable[str], name: str = "") -> list[Recorded]:
         shown = ", ".join(columns[:12]) or "none"
         raise InputError(f"{name or 'data'}: expected the columns at_s (or ts) and topic, found {shown}")
     found: list[Recorded] = []
-    for row in reader:
-        try:
+    try:
+        for row in reader:
             fields = {key: _cell(value) for key, value in row.items() if _is_field(key, value)}
             if row.get("at_s") and row.get("ts"):
                 fields["ts"] = _cell(row["ts"])
+            if isinstance(fields.get("payload"), dict):
+                fields |= fields.pop("payload")
             found.append(Recorded(_time_of(row), row["topic"], msgspec.json.encode(fields)))
-        except (ValueError, TypeError, InputError) as error:
-            raise InputError(f"{name or 'data'}:{reader.line_num}: {error}") from error
+    except (csv.Error, ValueError, TypeError, InputError) as error:
+        raise InputError(f"{name or 'data'}:{reader.line_num}: {error}") from error
     return sorted(found, key=lambda each: each.at_s)
 
 
@@ -187,5 +194,5 @@ def _cell(text: str) -> Any:
     """A number, true, false, null or JSON if it is one; else the text."""
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return text
