@@ -82,6 +82,13 @@ def test_a_csv_is_a_recording_too(folder, capsys):
     assert [each["by"] for each in found["events"]] == ["time", "message"]
 
 
+@pytest.mark.usefixtures("folder")
+def test_time_may_pass_until_nothing_is_due(capsys):
+    """For ever, or to a time that is none."""
+    for until, code in (("inf", 0), ("nan", 0)):
+        assert run(capsys, "test", "my.rules", "--data", "day.jsonl", "--until", until)[0] == code
+
+
 def test_a_csv_may_have_the_payload_as_json(folder, capsys):
     """As a log of a broker has it."""
     rows = (

@@ -103,7 +103,7 @@ def test_a_removed_record_falls_not_due():
     transaction.put("egg", "a", Egg(name="a", due_s=1.0))
     transaction.remove("egg", "a")
 
-    assert records.take_due(2.0) is None
+    assert [records.take_due(now_s) for now_s in (2.0, math.inf, math.nan)] == [None] * 3
     assert [change.what for change in transaction.changes] == ["put", "remove"]
 
 

@@ -111,7 +111,8 @@ class Records:
 
     def take_due(self, now_s: float) -> Deadline | None:
         """The oldest deadline that has come, taken off; whoever takes it gives the record a new one."""
-        if self.next_due_s() > now_s:
+        due_s = self.next_due_s()
+        if not due_s <= now_s or due_s == math.inf:
             return None
         return heappop(self._deadlines)
 
