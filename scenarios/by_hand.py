@@ -15,6 +15,7 @@ import yaml
 
 from network.faults import Fault
 from scenarios.format import schema
+from scenarios.format.fault_vocabulary import OF_WORLD
 from scenarios.format.issues import suggestion
 from scenarios.format.loading import Variant
 from scenarios.proxying import checked_entry
@@ -24,6 +25,8 @@ from twin.errors import InputError
 from twin.kernel.behaviour import NodeId
 
 MOST_BY_HAND: Final = 1_000
+LEAST_S: Final = 2.0**-30
+"""So long what ended when it began is said to have lasted: shorter than anything that happens in a run."""
 
 Told = Callable[[float, str], None]
 """Who is told what happens, and when (seconds since the start)."""
@@ -57,6 +60,10 @@ class Standing:
     record: dict[str, Any]
     began_s: float
 
+    def over(self, now_s: float) -> None:
+        """Record that it ends now, but never that it ended at once: no timeline may say so."""
+        self.record["for"] = seconds(max(now_s - self.began_s, LEAST_S))
+
 
 @dataclass(slots=True)
 class ByHand:
@@ -85,6 +92,7 @@ class ByHand:
     def begin(self, written: Mapping[str, Any], name: str = "", said: str = "") -> str:
         """Let a fault begin, in the words of a timeline entry without `at`; `name` (its own) ends it."""
         entry = checked_entry({"at": "0 s", **written})
+        _check_target(entry)
         name = name or entry.fault
         if name in self.standing:
             raise InputError(f"{said or name!r} has begun already; end it first")
@@ -106,7 +114,7 @@ class ByHand:
             near = suggestion(name, self.standing) or f"standing: {', '.join(self.standing) or 'none'}"
             raise InputError(f"no fault {name!r} was begun here; {near}")
         standing.end(self.now_s)
-        standing.record["for"] = seconds(self.now_s - standing.began_s)
+        standing.over(self.now_s)
         self.told(self.now_s, said or f"{name} ends")
 
     def record(self, written: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,6 +136,16 @@ class ByHand:
     def _end_by_itself(self, name: str, fault: Fault) -> None:
         fault.end(self.now_s)
         self.told(self.now_s, f"{name} ends")
+
+
+def _check_target(entry: schema.TimelineEntry) -> None:
+    """As a scenario's own timeline: or what happened could not be played again."""
+    targets = [key for key in schema.FAULT_TARGETS if getattr(entry, key) is not None]
+    is_shaped = entry.shape is not None and not targets
+    if entry.fault not in OF_WORLD and len(targets) != 1 and not is_shaped:
+        told = ", ".join(targets) or "none"
+        known = ", ".join(schema.FAULT_TARGETS)
+        raise InputError(f"fault {entry.fault!r} needs exactly one target of {known}; it has {told}")
 
 
 def with_timeline(variant: Variant, happened: Sequence[Mapping[str, Any]]) -> Variant:

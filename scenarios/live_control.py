@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from network.faults import Fault
-from scenarios.by_hand import Standing, Told, seconds
+from scenarios.by_hand import Standing, Told
 from scenarios.format import schema
 from scenarios.run_control import KILL, RunControl
 from scenarios.wiring.assembly import Assembly
@@ -108,8 +108,7 @@ class LiveControl(RunControl):
             self.kill(node)
         with self.level.way("", node).within():  # where it stood before
             broker.child.start()  # type: ignore[union-attr]
-        standing = self.hand.standing.pop(f"{KILL} {node}")
-        standing.record["for"] = seconds(self._now_s - standing.began_s)
+        self.hand.standing.pop(f"{KILL} {node}").over(self._now_s)
         self.told(self._now_s, f"{broker.name} is back")
         return {"restarted": node, "at_s": self._now_s}
 

@@ -14,10 +14,12 @@ import yaml
 
 from scenarios.by_hand import with_timeline
 from scenarios.control import Desk, ask
+from scenarios.format.loading import parse
 from scenarios.judging.runner import replicate
 from scenarios.live import run_live
 from scenarios.live_control import LiveControl
 from scenarios.shipped import load
+from scenarios.wiring.vocabulary import Vocabulary
 from twin.errors import InputError
 from twin.service.brokers import broker
 
@@ -356,7 +358,16 @@ def test_what_cannot_be_done_is_one_sentence(session):
         order("begin", "{fault: partiton}")
     with pytest.raises(InputError, match="fault 'fire' does nothing without a figure; it takes: bay"):
         order("begin", "fire")
+    with pytest.raises(
+        InputError, match=r"fault 'partition' needs exactly one target of between, .*has none"
+    ):
+        order("begin", "partition")
+    order("pause")
+    order("cut", "lamps")
+    order("heal")  # at once, as time stands still
     order("stop")
     found = wait()
     assert not found["run"].is_whole
-    assert [entry["fault"] for entry in found["control"].happened] == ["crash", "crash"]
+    assert [entry["fault"] for entry in found["control"].happened] == ["crash", "crash", "partition"]
+    again = parse(SITE + found["control"].timeline_text, catalogue=Vocabulary()).variants[0]
+    assert len(again.scenario.timeline) == 3
