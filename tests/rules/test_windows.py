@@ -63,6 +63,36 @@ def test_a_sliding_window_looks_back_at_each_message(rules):
     assert found == [[(0, (1, 1))], [(5, (2, 3))], [(10, (2, 6))], [(30, (1, 8))]]
 
 
+def test_a_sliding_window_that_has_emptied_lets_for_begin_anew(bench):
+    """What held before a silence is over, so a second time is a second firing."""
+    made = bench("""RULE r SELECT avg(v) AS m FROM 'sensor/+/telemetry' WINDOW SLIDING 10s HAVING avg(v) > 50
+    FOR 3s THEN ALARM MAJOR 'hot'""")
+    found = [made.say(at_s, v=70) for at_s in (0, 2, 4, 6, 100, 102, 104)]
+    assert [each[0][0] for each in found if each] == [4, 104]
+
+
+@pytest.mark.parametrize(
+    ("window", "ends", "times"),
+    [
+        ("TUMBLING 10s", "", [10.0, 20.0]),
+        ("HOPPING 20s EVERY 10s", "", [10.0, 30.0]),
+        ("HOPPING 20s EVERY 10s", "FOR 15s", [10.0, 45.0]),
+        ("SLIDING 10s", "", [3.0, 13.0]),
+    ],
+)
+def test_a_window_that_has_emptied_may_clear(bench, window, ends, times):
+    """Nobody says anything more, and that is what the alarm is over by; a restart changes nothing."""
+    made = bench(f"""RULE r SELECT * FROM 'sensor/+/telemetry' WINDOW {window} HAVING count(*) >= 3
+    THEN ALARM MAJOR 'many' CLEAR WHEN count(*) < 2 {ends}""")
+    found = [*made.say(1, v=1), *made.say(2, v=1), *made.say(3, v=1)]
+    made.restart()
+    found += made.wait(10)
+    made.restart()
+    found += made.wait(1000)
+    assert [(at_s, what) for at_s, _, _, what in found] == [(times[0], "fired"), (times[1], "cleared")]
+    assert len(made.records.of("rule_state")) == 0
+
+
 def test_a_session_ends_when_nothing_comes_for_a_while(rules):
     """Or when it has been going on for too long."""
     seen = rules("SESSION 5s WITHIN 8s")

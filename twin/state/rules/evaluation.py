@@ -15,7 +15,7 @@ from twin.state.records import Record
 from twin.state.rules.firing import Firing, Raised, Seen, alarms_of
 from twin.state.rules.functions import U
 from twin.state.rules.program import CompiledRule, Moment, Shadow, no_shadow
-from twin.state.rules.windows import NOTHING, Kept, Pane, View, elapse, enter, joined
+from twin.state.rules.windows import NOTHING, Kept, Pane, View, elapse, enter, hop_s, joined
 
 MOST_RAISED: Final = 64
 """Alarms of one rule and device that are remembered to be cleared."""
@@ -159,12 +159,22 @@ class Partition:
         if rule.window is None:
             self.kept = NOTHING
             return
+        was_empty, is_sliding = not self.kept.panes, rule.window.kind == "sliding"
         self.kept = elapse(rule.window, self.rule.columns, self.kept, rule.late_s)
-        if rule.window.kind == "sliding":
+        if is_sliding:
             self.since_s = None
+            if rule.clear is None:
+                self.is_active = False
         if self.kept.view is not None:
             self._look(self.kept.view._replace(at_s=due_s))
         self.kept = self.kept._replace(view=None)
+        if self.kept.panes or not self.is_active or not self.rule.clears_on_window or self.last is None:
+            return
+        if was_empty or is_sliding:
+            results = joined(self.rule.columns, ())
+            self._consider_clear(self.last.fields.get, self._moment(self.last, due_s), results, self.last)
+        elif rule.window.kind in ("tumbling", "hopping"):
+            self.kept = Kept((), due_s=due_s + hop_s(rule.window))  # to see once that nothing is left
 
     # messages ---------------------------------------------------------------------------------------------
 
