@@ -17,6 +17,10 @@ RULE late SELECT count(*) AS n FROM 'sensor/+/telemetry' ON EVENT TIME LATE 2{sc
 WINDOW HOPPING 6{scale}s EVERY 2{scale}s THEN FORWARD d
 RULE sliding SELECT max(temp) AS t FROM 'sensor/+/telemetry' WINDOW SLIDING 5{scale}s
 HAVING count(DISTINCT temp) >= 2 FOR 1{scale}s THEN FORWARD d
+RULE emptied SELECT * FROM 'sensor/+/telemetry' WINDOW TUMBLING 7{scale}s HAVING count(*) >= 2
+COOLDOWN 5{scale}s THEN ALARM MINOR 'emptied' CLEAR WHEN count(*) < 1
+RULE missed SELECT * FROM 'sensor/+/telemetry' ABSENT FOR 2{scale}s COOLDOWN 7{scale}s
+THEN ALARM MINOR 'missed'
 RULE session SELECT stddev(temp) AS d FROM 'sensor/+/#' WINDOW SESSION 3{scale}s WITHIN 8{scale}s BY 'all'
 THEN FORWARD d
 RULE counted SELECT last(temp) AS t FROM 'sensor/+/telemetry' WINDOW COUNT 4 EVERY 3 THEN FORWARD d
