@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +30,8 @@ from scenarios.store import write
 KEY: Final = "windtunnel"
 POUR_EVERY_S: Final = 1.0
 WORKERS_LIMIT: Final = 100
+NOT_HANDED_OVER: Final = 4
+"""The exit code when there is no room for the results: that of a machine that lacks something."""
 
 
 class Seats:
@@ -170,7 +174,11 @@ class Reporter:
 
     def _on_quit(self, **_: Any) -> None:
         if path := os.environ.get("WINDTUNNEL_RESULT"):
-            self._write(Path(path), is_final=True)
+            try:
+                self._write(Path(path), is_final=True)
+            except OSError as error:
+                print(f"no results could be handed over: {error.filename}: {error.strerror}", flush=True)
+                sys.exit(NOT_HANDED_OVER)
 
     def _watch(self) -> None:
         """Once a second: pour into Locust's statistics, write the progress, end when all users have ended."""
@@ -182,7 +190,8 @@ class Reporter:
             if runner is None or isinstance(runner, WorkerRunner):
                 continue
             if path := os.environ.get("WINDTUNNEL_PROGRESS"):
-                self._write(Path(path), is_final=False)
+                with suppress(OSError):  # who watches it sees less; the load goes on, and ends
+                    self._write(Path(path), is_final=False)
             if not self._is_ending and 0 < runner.target_user_count <= self.whole().finished:
                 self._is_ending = True
                 gevent.spawn(runner.stop if self.environment.web_ui else runner.quit)

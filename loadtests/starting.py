@@ -52,11 +52,15 @@ def check_descriptors(plan: LoadPlan) -> int:
     except ImportError:
         return count
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = most - SPARE_DESCRIPTORS
+    room = max(0, most - SPARE_DESCRIPTORS)
     if most != resource.RLIM_INFINITY and -(-count // plan.sharing_count) > room:
+        advice = (
+            f"use --processes {-(-count // room)}"
+            if room
+            else f"raise the limit: ulimit -n {count + SPARE_DESCRIPTORS}"
+        )
         raise MissingEnvironmentError(
-            f"{count:,} devices need as many sockets, and a process here may open {most:,} files;"
-            f" use --processes {-(-count // room)}"
+            f"{count:,} devices need as many sockets, and a process here may open {most:,} files; {advice}"
         )
     return count
 

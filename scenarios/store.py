@@ -206,10 +206,17 @@ def is_alive(process: int) -> bool:
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write a file whole: beside its place first, then renamed. Raises OSError with the file's name."""
+    """Write a file whole: beside its place first, then renamed. Raises OSError with the file's name.
+
+    A device or a pipe, such as /dev/stdout, is written to, and not replaced.
+    """
+    data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+            return
+        beside.write_bytes(data)
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)

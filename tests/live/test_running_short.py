@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -93,6 +94,26 @@ def test_too_few_files_are_told_before_the_run(place, mosquitto_port):
     assert list((place / "runs").glob("*/")) == []
 
 
+@pytest.mark.parametrize(
+    ("limit", "sentence", "command"),
+    [
+        (100, "and this process may open 100; raise the limit: ulimit -n 120", "broker check {} --quick"),
+        (60, "a process here may open 60 files; raise the limit: ulimit -n ", "load alarm_drill --broker {}"),
+    ],
+)
+def test_too_few_files_are_no_fault_of_the_broker(place, mosquitto_port, limit, sentence, command):
+    """Nor can more processes help where one has no room at all."""
+    words = command.format(f"mqtt://127.0.0.1:{mosquitto_port}").split()
+    done = subprocess.run(
+        [sys.executable, "-m", "windtunnel", *words], cwd=place, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
+    )  # fmt: skip
+
+    assert done.returncode == 4, done.stdout
+    assert sentence in done.stderr.splitlines()[-1]
+
+
 def test_a_proxy_needs_three_files_for_a_connection():
     """As many as there is room for pass; and where files are plenty, one process has its own bound."""
     room = files_in_a_process()
@@ -134,6 +155,19 @@ def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path):
 
     assert told.value.filename == str(tmp_path / "study.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    """Nor a device: `--out /dev/null` must not cost the machine its own."""
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()), daemon=True)
+    reader.start()
+    write(path, "report")
+    reader.join(10.0)
+
+    assert read == [b"report"]
+    assert path.is_fifo()
 
 
 # folders --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.mounts import mounted
 from twin.service.brokers import broker
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -191,6 +192,20 @@ def test_a_disk_that_is_full_costs_the_files_and_not_the_words(folder, mosquitto
     assert done.returncode == 4, done.stderr
     assert "not all results could be kept: runs/" in done.stderr.splitlines()[-1]
     assert "due to delivered" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a file system in a namespace of its own")
+def test_a_load_ends_though_no_room_is_left_for_its_progress(folder, mosquitto):
+    """Whoever tells of the progress also ends the load."""
+    (folder / "short").mkdir()
+    done = subprocess.run(
+        [*mounted("size=4k", "short", folder), *command("--broker", mosquitto.endpoint.url, "--for", "1 s")],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "TMPDIR": str(folder / "short")},
+    )  # fmt: skip
+
+    assert done.returncode == 4, done.stderr
+    assert re.search("no results could be handed over: .*: No space left", done.stderr.splitlines()[-1])
 
 
 def test_what_a_load_cannot_judge_is_refused(folder):

@@ -30,6 +30,7 @@ from twin.live.conformance.verdicts import (
     Verdict,
 )
 from twin.live.probe import probe
+from twin.live.shards import SPARE_DESCRIPTORS, files_in_a_process
 from twin.mqtt.packets import Version
 
 BRIEF: Final = frozenset({
@@ -38,6 +39,8 @@ BRIEF: Final = frozenset({
 })  # fmt: skip
 """What a live run asks its broker beforehand: it takes less than a second."""
 AT_ONCE: Final = 24
+FILES, FILES_IN_BRIEF = 320, 120
+"""More than the checks have open at a time (measured: 260, and 73 of the quick ones)."""
 FIRST_S: Final = 5.0
 NAME_S: Final = 0.6
 VERSION_TOPICS: Final = "$SYS/broker/version"
@@ -56,6 +59,7 @@ def run_checks(
     Raises MissingEnvironmentError if there is no broker that speaks one of the versions.
     """
     begin_s = time.monotonic()
+    _check_files(is_brief=is_quick or (only is not None and "many-clients" not in only))
     with ThreadPoolExecutor(len(versions), "probe") as pool:
         refusals = dict(zip(versions, pool.map(lambda version: _refusal(subject, version), versions)))
     spoken = [version for version, refusal in refusals.items() if refusal is None]
@@ -91,6 +95,16 @@ def run_checks(
     name = _name(subject, spoken[0])
     url = subject.doors["plain"].url
     return Conformance(name, url, [found[item] for item in todo], time.monotonic() - begin_s)
+
+
+def _check_files(*, is_brief: bool) -> None:
+    """Raise MissingEnvironmentError where checks would fail for want of open files, and not by the broker."""
+    needed, limit = FILES_IN_BRIEF if is_brief else FILES, files_in_a_process() + SPARE_DESCRIPTORS
+    if limit < needed:
+        raise MissingEnvironmentError(
+            f"the checks take up to {needed} open files, and this process may open {limit};"
+            f" raise the limit: ulimit -n {needed}"
+        )
 
 
 def _refusal(subject: Subject, version: Version) -> MissingEnvironmentError | None:
