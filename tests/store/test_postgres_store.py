@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from counting import Counter, Counters
 
-from twin.errors import InputError
+from twin.errors import InputError, MissingEnvironmentError
 from twin.service.backup import KEPT_SNAPSHOTS
 from twin.service.postgres_store import PostgresHistory, PostgresStore
 from twin.service.sql_store import Keeping
@@ -136,8 +136,10 @@ def test_an_empty_database_is_no_history(postgres_url):
 
 def test_a_server_that_is_not_there_is_named():
     """With the reason, in one line."""
-    with pytest.raises(InputError, match="PostgreSQL cannot be reached"):
+    with pytest.raises(MissingEnvironmentError, match="PostgreSQL cannot be reached"):
         PostgresStore("postgresql://windtunnel@127.0.0.1:1/x")
+    with pytest.raises(InputError, match=r"no address of PostgreSQL: .*sslmoed"):
+        PostgresStore("postgresql://127.0.0.1/x?sslmoed=require")
 
 
 def test_a_store_of_a_newer_version_is_refused(postgres_url):

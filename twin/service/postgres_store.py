@@ -41,7 +41,10 @@ COUNTED: Final = "UPDATE about SET value = ? WHERE name = 'commits'"
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
-    """A connection whose statements take effect one by one unless a transaction is begun."""
+    """A connection whose statements take effect one by one unless a transaction is begun.
+
+    Raises InputError for a URL that is none, MissingEnvironmentError for a server that does not let us in.
+    """
     try:
         import psycopg
     except ImportError:
@@ -55,8 +58,10 @@ def connect(url: str) -> psycopg.Connection[Any]:
             connect_timeout=CONNECT_TIMEOUT_S,
             options=f"-c search_path={SCHEMA} -c synchronous_commit=on",
         )
+    except psycopg.ProgrammingError as error:
+        raise InputError(f"this is no address of PostgreSQL: {_line(error)}") from None
     except psycopg.Error as error:
-        raise InputError(f"PostgreSQL cannot be reached: {_line(error)}") from None
+        raise MissingEnvironmentError(f"PostgreSQL cannot be reached: {_line(error)}") from None
 
 
 def _line(error: Exception) -> str:
@@ -201,7 +206,7 @@ class PostgresStore(SqlStore, PostgresHistory):
             self.connection = connect(self.url)
             self._claim()
             commits = self.about("commits")
-        except (InputError, StoreError) as error:
+        except (InputError, MissingEnvironmentError, StoreError) as error:
             self.connection.close()
             raise StoreError(f"the connection to PostgreSQL was lost{why}; {error}") from error
         if commits == expected:
