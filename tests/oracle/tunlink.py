@@ -56,9 +56,11 @@ class Namespaces:
         fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", b"lk0", TUN_NO_PI))
         for command in (f"addr add {address}/16 dev lk0", "link set lk0 up", "route add default dev lk0"):
             subprocess.run(["ip", *command.split()], check=True)
+        # the model has no receive window: one that still grows may cost a long message a round trip more
         settings = {
             "tcp_congestion_control": "reno",
             "tcp_no_metrics_save": 1,
+            "tcp_rmem": "4096 1048576 6291456",
             "tcp_syn_linear_timeouts": syn_linear,
         }
         for name, value in settings.items():

@@ -243,6 +243,7 @@ def test_hostile_text_is_shown_and_does_nothing(opened, tab, name):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.slow
+@pytest.mark.alone
 def test_five_hundred_nodes_are_drawn_and_moved_without_delay(site, tab, scheme):
     """Drawing them all takes the browser less than half a second."""
     address, folder = site
