@@ -5,7 +5,7 @@ import pytest
 
 from devices_models.catalogue import DEVICES
 from network.catalogue import link_figures
-from twin.kernel.behaviour import Send, Started, Woken
+from twin.kernel.behaviour import Effect, Send, Started, Woken
 from twin.units import Quantity
 
 EVERY = pytest.mark.parametrize("name", sorted(DEVICES))
@@ -24,10 +24,12 @@ SENSED = {
 
 @EVERY
 def test_every_device_type_makes_a_behaviour_that_starts(name, at_node):
-    """Made from its gateway alone, it reacts to the start."""
+    """Made from its gateway alone, it reacts to the start with what the kernel can do."""
     device = DEVICES[name].make("gateway", {})
 
-    list(device.react(Started(), at_node("L1-X", **SENSED)))
+    effects = device.react(Started(), at_node("L1-X", **SENSED))
+
+    assert {type(each) for each in effects} <= set(typing.get_args(Effect))
 
 
 @EVERY

@@ -1,6 +1,7 @@
 """What a real broker may bring: no payload, however wrong, ends a device and with it the run."""
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from devices_models.managed_device import ManagedDevice
 from devices_models.shadow_device import Property, ShadowDevice
 from twin.cloud.application import REQUEST_TOPIC, Application
 from twin.cloud.database import QUERY_TOPIC, Database
-from twin.kernel.behaviour import LinkChanged, Received, Started, Woken
+from twin.kernel.behaviour import Effect, LinkChanged, Received, Started, Woken
 from twin.message import Message
 
 DEEP = b'{"state":' * 5_000
@@ -52,11 +53,17 @@ DEVICES = {
 @pytest.mark.parametrize("kind", DEVICES)
 @given(st.data())
 def test_no_payload_ends_a_device(at_node, kind, data):
-    """It does what it understands, and goes on."""
+    """It does what it understands, and goes on: all that comes of it is something the kernel can do."""
     make, topics = DEVICES[kind]
     device, context = make(), at_node("d")
-    list(device.react(Started(), context))
-    list(device.react(LinkChanged("hub", is_up=True), context))
-    for topic in data.draw(st.lists(st.sampled_from(topics), max_size=6)):
-        list(device.react(Received(Message(topic, data.draw(PAYLOADS)), "hub", 0.0), context))
-    list(device.react(Woken("job"), context))
+    heard = [
+        Received(Message(topic, data.draw(PAYLOADS)), "hub", 0.0)
+        for topic in data.draw(st.lists(st.sampled_from(topics), max_size=6))
+    ]
+    effects = [
+        effect
+        for event in (Started(), LinkChanged("hub", is_up=True), *heard, Woken("job"))
+        for effect in device.react(event, context)
+    ]
+
+    assert {type(each) for each in effects} <= set(get_args(Effect))

@@ -336,8 +336,6 @@ class Wires:
         self._closed(wire.node, reason)
 
     def _forget(self, wire: Wire) -> None:
-        if not self._is_current(wire):
-            return
         del self._wires[wire.node]
         self._release(wire)
         if wire.is_connecting:
